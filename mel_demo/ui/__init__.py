@@ -1,0 +1,1 @@
+"""The Gradio page: layout, theme, panels, event wiring. The only package that knows Gradio."""
