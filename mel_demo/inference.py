@@ -1,0 +1,178 @@
+"""One ONNX Runtime session: an RGB array becomes a Prediction. The only module that imports it.
+
+Knows the agreed form of a model's file (input ``image``, outputs ``logits`` and ``cam``) and
+nothing of thresholds, pictures or pages. No state changes after loading, so threads may share a
+Model.
+"""
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
+
+from mel_demo import images
+from mel_demo.errors import WeightsError
+from mel_demo.manifest import MELANOMA, ModelSpec, Preprocessing
+
+# ONNX Runtime's exceptions have no common base below Exception.
+_ORT_ERRORS = (
+    ort_state.EPFail,
+    ort_state.Fail,
+    ort_state.InvalidArgument,
+    ort_state.InvalidGraph,
+    ort_state.InvalidProtobuf,
+    ort_state.NoModel,
+    ort_state.NoSuchFile,
+    ort_state.NotFound,
+    ort_state.NotImplemented,
+    ort_state.RuntimeException,
+    ValueError,  # a wrong input name
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """An image as one model's input: float32 (1, 3, size, size), and what preparing it took."""
+
+    tensor: np.ndarray
+    preprocessing: Preprocessing
+    milliseconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What one model says of one image.
+
+    ``probabilities``: seven, in the order of CLASS_NAMES, softmax(logits / temperature), sum 1.
+    ``evidence``: float32 (7, h, w), for each class the ReLU'd Grad-CAM map of its log-odds, not
+    scaled. ``milliseconds``: preparing the image and running the model.
+    """
+
+    model: str
+    probabilities: tuple[float, ...]
+    evidence: np.ndarray
+    milliseconds: float
+
+    @property
+    def melanoma_probability(self) -> float:
+        return self.probabilities[MELANOMA]
+
+    @property
+    def melanoma_evidence(self) -> np.ndarray:
+        """float32 (h, w): the evidence map of melanoma."""
+        return self.evidence[MELANOMA]
+
+
+def prepare(rgb: np.ndarray, preprocessing: Preprocessing) -> Prepared:
+    """Crop, scale and normalise uint8 RGB (height, width, 3), timed."""
+    start = time.perf_counter()
+    tensor = images.normalise(images.prepare(rgb, preprocessing), preprocessing)
+    return Prepared(tensor, preprocessing, (time.perf_counter() - start) * 1000)
+
+
+class Model:
+    """A loaded, warmed-up model.
+
+    ``threads``: cores that one run may use; None means all cores this process may use. Raises
+    WeightsError when the file is no ONNX model or its inputs or outputs are not the agreed ones.
+    """
+
+    def __init__(self, spec: ModelSpec, path: Path, threads: int | None = None) -> None:
+        self.spec = spec
+        self._path = path
+        options = ort.SessionOptions()
+        options.inter_op_num_threads = 1
+        options.intra_op_num_threads = threads or _cores()
+        try:
+            self._session = ort.InferenceSession(
+                path, sess_options=options, providers=["CPUExecutionProvider"]
+            )
+        except _ORT_ERRORS as error:
+            raise self._error(f"cannot be loaded ({_first_line(error)})") from error
+        self._check_form()
+        # The first run allocates its buffers: the first user need not wait for that.
+        size = spec.preprocessing.size
+        self.predict(np.zeros((size, size, 3), np.uint8))
+
+    def predict(self, rgb: np.ndarray) -> Prediction:
+        """Judge uint8 RGB (height, width, 3) of any size."""
+        return self.run(prepare(rgb, self.spec.preprocessing))
+
+    def run(self, prepared: Prepared) -> Prediction:
+        """Judge an image prepared as this model wants it; ValueError when it is prepared otherwise.
+
+        Raises WeightsError when the model's output does not fit or is not finite.
+        """
+        if prepared.preprocessing != self.spec.preprocessing:
+            raise ValueError(f"the image is not prepared for the {self.spec.key}")
+        start = time.perf_counter()
+        try:
+            logits, evidence = self._session.run(["logits", "cam"], {"image": prepared.tensor})
+        except _ORT_ERRORS as error:
+            raise self._error(f"cannot be run ({_first_line(error)})") from error
+        milliseconds = prepared.milliseconds + (time.perf_counter() - start) * 1000
+        classes = len(self.spec.class_names)
+        if logits.shape != (1, classes) or evidence.ndim != 4 or evidence.shape[:2] != (1, classes):
+            raise self._error(
+                f"gives logits of shape {logits.shape} and cam of shape {evidence.shape}, wanted "
+                f"(1, {classes}) and (1, {classes}, h, w)"
+            )
+        if not (np.isfinite(logits).all() and np.isfinite(evidence).all()):
+            raise self._error("gives numbers that are not finite")
+        probabilities = softmax(logits[0], self.spec.temperature)
+        return Prediction(
+            model=self.spec.key,
+            probabilities=tuple(float(value) for value in probabilities),
+            evidence=evidence[0],
+            milliseconds=milliseconds,
+        )
+
+    def _check_form(self) -> None:
+        size = self.spec.preprocessing.size
+        inputs = {item.name: item for item in self._session.get_inputs()}
+        outputs = {item.name: item for item in self._session.get_outputs()}
+        if set(inputs) != {"image"} or not {"logits", "cam"} <= set(outputs):
+            raise self._error(
+                f"has inputs {sorted(inputs)} and outputs {sorted(outputs)}, wanted input 'image' "
+                "and outputs 'cam' and 'logits'"
+            )
+        image = inputs["image"]
+        # A free axis has a name or None instead of a number.
+        fits = len(image.shape) == 4 and all(
+            have == want or not isinstance(have, int)
+            for have, want in zip(image.shape, (1, 3, size, size), strict=True)
+        )
+        if image.type != "tensor(float)" or not fits:
+            raise self._error(
+                f"has an input of {image.type} {image.shape}, wanted tensor(float) "
+                f"(1, 3, {size}, {size})"
+            )
+
+    def _error(self, what: str) -> WeightsError:
+        return WeightsError(
+            f"{self._path} (model {self.spec.key}) {what}. Fetch the weights again, or export them "
+            "with `python -m training export`."
+        )
+
+
+def softmax(logits: np.ndarray, temperature: float) -> np.ndarray:
+    """exp(z / T) over its sum, along the last axis, in float64."""
+    scaled = np.asarray(logits, np.float64) / temperature
+    powers = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+def _cores() -> int:
+    """Cores this process may use; where the system cannot tell, all of the machine's."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).splitlines()
+    return lines[0][:200] if lines else type(error).__name__

@@ -1,0 +1,35 @@
+"""Fixtures that several test modules share."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mel_demo.screening import Screener
+from tests.tiny_training import TinyTraining, train_tiny
+from tests.tiny_weights import write_tiny_weights
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A weights folder with two linear models (see tests/tiny_weights.py). Do not write into it."""
+    return write_tiny_weights(tmp_path_factory.mktemp("tiny_weights"))
+
+
+@pytest.fixture(scope="session")
+def tiny_screener(tiny_weights: Path) -> Screener:
+    """The two linear models, loaded."""
+    return Screener(tiny_weights, threads=1)
+
+
+@pytest.fixture
+def manifest_json(tiny_weights: Path) -> dict[str, Any]:
+    """A fresh copy of the tiny manifest's JSON, for a test to break."""
+    return json.loads((tiny_weights / "manifest.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def tiny_training(tmp_path_factory: pytest.TempPathFactory) -> TinyTraining:
+    """Both models trained for two epochs on a tiny drawn set (see tests/tiny_training.py)."""
+    return train_tiny(tmp_path_factory.mktemp("tiny_training"))

@@ -1,0 +1,51 @@
+"""Recipes: the released ones load, single values can be replaced, and bad ones are named."""
+
+import pytest
+
+from training.config import RECIPES, load_recipe
+from training.errors import RecipeError
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.name)
+def test_released_recipes_load_and_begin_with_their_command(path):
+    assert load_recipe(path).role == path.stem
+    assert "python -m training" in path.read_text().split("role:")[0]
+
+
+def test_the_student_distils_as_the_issue_says():
+    recipe = load_recipe(RECIPES / "student.yaml")
+    assert recipe.architecture == "mobilenetv3_small_100"
+    assert (recipe.distillation.temperature, recipe.distillation.alpha) == (1.0, 0.5)
+
+
+def test_replacements_reach_nested_values_and_none_keeps_them():
+    given = {"epochs": 3, "loss.name": "focal", "loss.focal_gamma": 1.5, "seed": None}
+    recipe, plain = (load_recipe(RECIPES / "teacher.yaml", **x) for x in (given, {}))
+    assert (recipe.epochs, recipe.loss.name, recipe.loss.focal_gamma) == (3, "focal", 1.5)
+    assert recipe.seed == plain.seed
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"epochs": 0}, "epochs.*got 0"),
+        ({"loss.name": "hinge"}, "loss.name.*hinge"),
+        ({"learning_rat": 1.0}, "learning_rat: Extra inputs"),
+        ({"distillation.alpha": 0.5}, "a teacher has no teacher"),
+        ({"epochs": 1}, "warmup_epochs"),
+    ],
+)
+def test_a_bad_value_is_named_with_its_key(given, message):
+    with pytest.raises(RecipeError, match=message):
+        load_recipe(RECIPES / "teacher.yaml", **given)
+
+
+def test_a_missing_recipe_lists_the_known_ones(tmp_path):
+    with pytest.raises(RecipeError, match=r"teacher\.yaml"):
+        load_recipe(tmp_path / "none.yaml")
+
+
+def test_a_broken_recipe_says_so(tmp_path):
+    (tmp_path / "broken.yaml").write_text("role: [")
+    with pytest.raises(RecipeError, match="is not YAML"):
+        load_recipe(tmp_path / "broken.yaml")

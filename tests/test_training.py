@@ -1,0 +1,149 @@
+"""Training, end to end on a tiny drawn set: both models, resume after a kill, the errors."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from mel_demo.manifest import Preprocessing
+from tests.tiny_training import ONE_THREAD, TinyTraining, run, training
+from training.config import RECIPES, load_recipe
+from training.data import Frames
+from training.loop import Batches, Run, _Trainer
+from training.models import load_run
+
+
+def metrics(folder: Path) -> list[dict[str, str]]:
+    with (folder / "metrics.csv").open() as file:
+        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+
+
+@pytest.mark.parametrize("role", ["teacher", "student"])
+def test_two_epochs_leave_weights_record_and_metrics(tiny_training: TinyTraining, role):
+    folder = getattr(tiny_training, role)
+    network, record = load_run(folder)
+    assert (record.role, record.epochs, record.seed) == (role, 2, 7)
+    assert record.splits_sha256
+    assert record.git_commit
+    assert record.recipe["loss"]["name"] == "cross_entropy"
+    assert not network.training
+    assert network(torch.zeros(1, 3, 64, 64)).shape == (1, 7)
+    rows = metrics(folder)
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert all(0 <= float(row["validation_roc_auc"]) <= 1 for row in rows)
+
+
+def test_the_loss_falls(tiny_training: TinyTraining):
+    losses = [float(row["train_loss"]) for row in metrics(tiny_training.teacher)]
+    assert losses[1] < losses[0]
+
+
+def test_the_student_names_its_teacher(tiny_training: TinyTraining):
+    assert json.loads((tiny_training.student / "run.json").read_text())["teacher"] == str(
+        tiny_training.teacher
+    )
+
+
+def test_resume_after_a_kill_gives_what_no_kill_gives(tiny_training: TinyTraining, tmp_path):
+    command = tiny_training.command("student", tmp_path / "killed")
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        env=ONE_THREAD,
+    )
+    latest = tmp_path / "killed" / "states" / "latest"
+    while not latest.is_file() and process.poll() is None:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, "the run ended before it could be killed"
+    assert latest.read_text() == "0-2", "killed within the first epoch"
+
+    run([*command, "--resume"])
+    assert metrics(tmp_path / "killed") == metrics(tiny_training.student)
+    resumed, whole = (
+        load_file(folder / "best.safetensors")
+        for folder in (tmp_path / "killed", tiny_training.student)
+    )
+    for key, value in whole.items():
+        torch.testing.assert_close(resumed[key], value, rtol=0, atol=0, msg=key)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "holds a run already: go on with --resume"),
+        (["--resume", "--epochs", "5"], "another recipe (epochs differ)"),
+        (["--arch", "mobilenetv9", "--resume"], "no architecture 'mobilenetv9'"),
+    ],
+)
+def test_a_run_is_not_overwritten_or_mixed_up(tiny_training: TinyTraining, options, message):
+    command = tiny_training.command("student", tiny_training.student, *options)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert message in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+
+
+def test_a_student_of_other_splits_is_refused(tiny_training: TinyTraining, tmp_path):
+    other = tmp_path / "other.csv"
+    run(training("splits", "--data", tiny_training.data, "--output", other, "--seed", 99))
+    command = tiny_training.command("student", tmp_path / "run", "--splits", str(other))
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert "other splits" in " ".join(done.stderr.split())
+
+
+class Remembering(torch.nn.Module):
+    """A network that keeps what it was shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = torch.nn.Linear(3, 7)
+        self.seen: list[torch.Tensor] = []
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.seen.append(images)
+        return self.linear(images.mean((2, 3)))
+
+
+def test_the_teacher_sees_exactly_the_view_the_student_sees(tmp_path):
+    from accelerate import Accelerator
+
+    rng = np.random.default_rng(0)
+    student, teacher = Remembering(), Remembering()
+    recipe = load_recipe(RECIPES / "student.yaml", size=32, batch_size=4)
+    batches = Batches(
+        frames=Frames(rng.integers(0, 255, (14, 24, 32, 3), np.uint8), np.full(14, 4 / 3, "f4")),
+        labels=np.tile(np.arange(7), 2),
+        validation=rng.integers(0, 255, (7, 32, 32, 3), np.uint8),
+        validation_labels=np.arange(7),
+        splits_sha256="",
+    )
+    run = Run(
+        folder=tmp_path,
+        recipe=recipe,
+        recipe_name="student.yaml",
+        network=student,
+        preprocessing=Preprocessing(32, 1.2, (0.5, 0.5, 0.5), (0.2, 0.2, 0.2)),
+        init="random",
+        teacher=teacher,
+    )
+    trainer = _Trainer(run, batches, Accelerator())
+    for step in range(2):
+        trainer.run_step(step)
+    assert len(student.seen) == len(teacher.seen) == 2
+    assert not torch.equal(student.seen[0], student.seen[1])
+    for shown_to_student, shown_to_teacher in zip(student.seen, teacher.seen, strict=True):
+        assert torch.equal(shown_to_student, shown_to_teacher)
+    assert not teacher.training
+    assert all(p.grad is None for p in teacher.parameters())

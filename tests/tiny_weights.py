@@ -1,0 +1,169 @@
+"""A weights folder small enough to work by hand: two linear models and their manifest.
+
+Both see the mean colour of the image in 0..1 and answer with a melanoma logit, the other six are 0:
+the teacher with 8 * (0.5 - mean red), the student with 8 * (0.5 - mean green). So for a uniform
+image p = e^(z/T) / (e^(z/T) + 6): mid-grey gives 1/7, black nearly 0.9, white nearly 0. Evidence of
+melanoma is relu(0.5 - red) (or green) of each fifth of the image. The student's temperature is 2.
+A red image is nothing for the teacher and a melanoma for the student.
+
+Operating table: 20 melanomas and 100 others in validation and in holdout, thresholds 0.80, 0.76
+... 0.04. Target 0.80 chooses 0.20, 0.95 chooses 0.08, 0.995 chooses 0.04: mid-grey (teacher 0.143) is
+referred at 0.95 and not at 0.80.
+"""
+
+import hashlib
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+SIZE = 160
+CELLS = 5
+CLASS_NAMES = ["akiec", "bcc", "bkl", "df", "mel", "nv", "vasc"]
+MELANOMAS, OTHERS = 20, 100
+
+
+def melanoma_probability(channel_mean: float, temperature: float = 1.0) -> float:
+    """What the teacher (red) or the student (green, temperature 2) says; mean in 0..1."""
+    odds = math.exp(8 * (0.5 - channel_mean) / temperature)
+    return odds / (odds + 6)
+
+
+def build_model(channel: int, outputs: tuple[str, str] = ("logits", "cam")) -> onnx.ModelProto:
+    """The linear model on one colour channel; ``outputs`` renames what a test wants broken."""
+    logit_weight = np.zeros((3, 7), np.float32)
+    logit_weight[channel, 4] = -8
+    bias = np.zeros(7, np.float32)
+    bias[4] = 4
+    cam_weight = np.zeros((7, 3, 1, 1), np.float32)
+    cam_weight[4, channel] = -1
+    cell = SIZE // CELLS
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["image"], ["mean4"]),
+        helper.make_node("Flatten", ["mean4"], ["mean"]),
+        helper.make_node("Gemm", ["mean", "logit_weight", "bias"], [outputs[0]]),
+        helper.make_node(
+            "AveragePool", ["image"], ["cells"], kernel_shape=[cell, cell], strides=[cell, cell]
+        ),
+        helper.make_node("Conv", ["cells", "cam_weight", "cam_bias"], ["map"]),
+        helper.make_node("Relu", ["map"], [outputs[1]]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 3, SIZE, SIZE])],
+        [
+            helper.make_tensor_value_info(outputs[0], TensorProto.FLOAT, ["N", 7]),
+            helper.make_tensor_value_info(outputs[1], TensorProto.FLOAT, ["N", 7, CELLS, CELLS]),
+        ],
+        [
+            numpy_helper.from_array(logit_weight, "logit_weight"),
+            numpy_helper.from_array(bias, "bias"),
+            numpy_helper.from_array(cam_weight, "cam_weight"),
+            numpy_helper.from_array((bias / 8).astype(np.float32), "cam_bias"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model)
+    return model
+
+
+def _interval(value: float | None) -> dict[str, float | None]:
+    if value is None:
+        return {"value": None, "low": None, "high": None}
+    return {"value": value, "low": max(0, value - 0.04), "high": min(1, value + 0.04)}
+
+
+def _row(index: int) -> dict[str, Any]:
+    tp, fp = index + 1, 3 * index
+    counts = {"tp": tp, "fp": fp, "fn": MELANOMAS - tp, "tn": OTHERS - fp}
+    # Holdout lags one melanoma behind: at the highest threshold nothing is positive there.
+    tp, fp = index, 2 * index
+    fn, tn = MELANOMAS - tp, OTHERS - fp
+    rates = {
+        "sensitivity": tp / MELANOMAS,
+        "specificity": tn / OTHERS,
+        "ppv": tp / (tp + fp) if tp + fp else None,
+        "npv": tn / (tn + fn),
+    }
+    holdout = {"tp": tp, "fp": fp, "fn": fn, "tn": tn}
+    holdout |= {name: _interval(value) for name, value in rates.items()}
+    return {"threshold": round(0.80 - 0.04 * index, 2), "validation": counts, "holdout": holdout}
+
+
+def _spec(file: str, content: bytes, temperature: float) -> dict[str, Any]:
+    names = (
+        ("roc_auc", 0.85),
+        ("average_precision", 0.5),
+        ("ece", 0.05),
+        ("brier", 0.08),
+        ("sensitivity_at_95", 0.9),
+        ("specificity_at_95", 0.64),
+    )
+    per_split = {"train": 480, "validation": MELANOMAS + OTHERS, "holdout": MELANOMAS + OTHERS}
+    melanomas = {"train": 80, "validation": MELANOMAS, "holdout": MELANOMAS}
+    return {
+        "file": file,
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "bytes": len(content),
+        "architecture": "linear",
+        "parameters": 28,
+        "recipe": "none",
+        "source_commit": "0" * 40,
+        "data": {
+            "name": "Drawn lesions",
+            "licence": "Apache-2.0",
+            "doi": "10.0000/none",
+            "splits_sha256": "0" * 64,
+            "images": per_split,
+            "melanomas": melanomas,
+            "lesions": {"train": 400, "validation": 90, "holdout": 90},
+        },
+        "class_names": CLASS_NAMES,
+        "temperature": temperature,
+        "preprocessing": {
+            "size": SIZE,
+            "max_aspect_ratio": 1.2,
+            "resample": "bilinear",
+            "mean": [0.0, 0.0, 0.0],
+            "std": [1.0, 1.0, 1.0],
+        },
+        "metrics": {
+            split: {name: _interval(value) for name, value in names}
+            for split in ("validation", "holdout")
+        },
+        "operating_table": {
+            "rule": "largest threshold with at least the target sensitivity on validation",
+            "lesions": {
+                "validation": {"melanoma": 15, "other": 75},
+                "holdout": {"melanoma": 15, "other": 75},
+            },
+            "rows": [_row(index) for index in range(MELANOMAS)],
+        },
+        "training": {"epochs": 0, "seed": 0, "hours": 0.0, "hardware": "none", "init": "by hand"},
+        "latency": {"milliseconds": 0.1, "note": "a drawn model"},
+    }
+
+
+def write_tiny_weights(folder: Path) -> Path:
+    """Write manifest.json, teacher.onnx and student.onnx into ``folder``; returns it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    models = {}
+    for key, channel, temperature in (("teacher", 0, 1.0), ("student", 1, 2.0)):
+        content = build_model(channel).SerializeToString()
+        (folder / f"{key}.onnx").write_bytes(content)
+        models[key] = _spec(f"{key}.onnx", content, temperature)
+    manifest = {
+        "format": 1,
+        "created": "2025-01-01T00:00:00+00:00",
+        "agreement": {
+            "holdout": {"same_decision_at_95": _interval(0.9), "spearman": _interval(0.8)}
+        },
+        "models": models,
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+    return folder

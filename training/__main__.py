@@ -1,0 +1,228 @@
+"""python -m training: check the data, split it, train teacher and student, evaluate, export.
+
+Heavy packages are imported by the command that needs them, so that --help answers at once.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from mel_demo.errors import MelDemoError
+from training.errors import TrainingError
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__
+)
+console = Console()
+
+RECIPES = Path(__file__).parent / "recipes"
+Data = Annotated[
+    Path | None,
+    typer.Option(help="Folder of HAM10000 in its original layout; without it, from the Hub."),
+]
+Splits = Annotated[Path, typer.Option(help="CSV written by `training splits`.")]
+Cache = Annotated[Path, typer.Option(help="Folder for decoded images and downloads.")]
+Output = Annotated[Path, typer.Option(help="Folder of the run.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")]
+Epochs = Annotated[int | None, typer.Option(help="Passes over the training images.")]
+BatchSize = Annotated[int | None, typer.Option(help="Images a step, over all processes.")]
+LearningRate = Annotated[float | None, typer.Option(help="Peak of the warm-up.")]
+Size = Annotated[int | None, typer.Option(help="Side of the square input, pixels.")]
+Arch = Annotated[str | None, typer.Option(help="Any architecture of timm.")]
+Pretrained = Annotated[
+    bool | None, typer.Option("--pretrained/--no-pretrained", help="timm's weights from the Hub.")
+]
+Init = Annotated[
+    Path | None, typer.Option(help="Local safetensors file with starting weights instead.")
+]
+Loss = Annotated[Literal["focal", "cross_entropy"] | None, typer.Option(help="Loss on the labels.")]
+ClassWeightPower = Annotated[
+    float | None, typer.Option(help="Class weight = frequency ** -power; 0 is off.")
+]
+LogitAdjustment = Annotated[float | None, typer.Option(help="tau of arXiv 2007.07314; 0 is off.")]
+Seed = Annotated[int | None, typer.Option(help="Seed of weights, order and views.")]
+Precision = Annotated[Literal["no", "bf16", "fp16"] | None, typer.Option(help="Mixed precision.")]
+
+
+def _folder(data: Path | None, cache: Path, recipe_path: Path) -> Path:
+    if data is not None:
+        return data
+    from training.config import load_recipe
+    from training.download import download
+
+    return download(load_recipe(recipe_path).source, cache)
+
+
+@app.command()
+def data(
+    data: Data = None,
+    cache: Cache = Path("cache"),
+    recipe: Annotated[Path, typer.Option(help="Names the Hub data set.")] = (
+        RECIPES / "teacher.yaml"
+    ),
+) -> None:
+    """Check a HAM10000 folder and report its classes and lesions."""
+    from training.data import check
+
+    folder = _folder(data, cache, recipe)
+    found = check(folder)
+    table = Table("class", "images", "lesions", title=str(folder))
+    for dx, (images, lesions) in found.counts().items():
+        table.add_row(dx, str(images), str(lesions))
+    total = len({row.lesion_id for row in found.rows})
+    table.add_row("all", str(len(found.rows)), str(total), style="bold")
+    console.print(table)
+    sizes = ", ".join(f"{w}x{h} ({n})" for (w, h), n in found.sizes.most_common(4))
+    console.print(f"Image sizes: {sizes}")
+    for image_id in found.missing[:20]:
+        console.print(f"missing: {image_id}.jpg", style="red", highlight=False)
+    for image_id, reason in list(found.unreadable.items())[:20]:
+        console.print(f"unreadable: {image_id}: {reason}", style="red", highlight=False)
+    if found.missing or found.unreadable:
+        console.print(
+            f"{len(found.missing)} images are missing and {len(found.unreadable)} unreadable. "
+            "Fetch them again, or remove their rows from the metadata.",
+            style="red",
+        )
+        raise typer.Exit(1)
+
+
+@app.command()
+def splits(
+    data: Data = None,
+    output: Annotated[Path, typer.Option(help="CSV to write.")] = Path("splits.csv"),
+    seed: Annotated[int, typer.Option(help="Seed of the division.")] = 20260723,
+    cache: Cache = Path("cache"),
+) -> None:
+    """Divide the lesions 70/15/15, stratified by the seven classes."""
+    from collections import Counter
+
+    from training.data import read_metadata
+    from training.files import sha256
+    from training.splits import SPLITS, make_splits, melanoma_share, write_splits
+
+    rows = make_splits(read_metadata(_folder(data, cache, RECIPES / "teacher.yaml")), seed)
+    write_splits(rows, output)
+    table = Table("split", "images", "lesions", "melanoma", title=str(output))
+    images, share = Counter(row.split for row in rows), melanoma_share(rows)
+    for split in SPLITS:
+        lesions = len({row.lesion_id for row in rows if row.split == split})
+        table.add_row(split, str(images[split]), str(lesions), f"{share[split]:.1%}")
+    console.print(table)
+    console.print(f"sha256 {sha256(output)}", highlight=False)
+
+
+@app.command()
+def teacher(
+    data: Data = None,
+    splits: Splits = Path("splits.csv"),
+    output: Output = Path("runs/teacher"),
+    recipe: Annotated[Path, typer.Option(help="Recipe file.")] = RECIPES / "teacher.yaml",
+    arch: Arch = None,
+    pretrained: Pretrained = None,
+    init: Init = None,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    learning_rate: LearningRate = None,
+    size: Size = None,
+    loss: Loss = None,
+    class_weight_power: ClassWeightPower = None,
+    logit_adjustment: LogitAdjustment = None,
+    mixed_precision: Precision = None,
+    seed: Seed = None,
+    cache: Cache = Path("cache"),
+    resume: Resume = False,
+) -> None:
+    """Train a teacher: any architecture of timm with seven outputs."""
+    _train(
+        recipe, data, splits, output, cache, init, resume, None,
+        architecture=arch, pretrained=pretrained, epochs=epochs, batch_size=batch_size,
+        learning_rate=learning_rate, size=size, mixed_precision=mixed_precision, seed=seed,
+        **{
+            "loss.name": loss,
+            "loss.class_weight_power": class_weight_power,
+            "loss.logit_adjustment": logit_adjustment,
+        },
+    )  # fmt: skip
+
+
+@app.command()
+def student(
+    teacher: Annotated[
+        Path | None, typer.Option(help="Run folder of the teacher; without it, no distillation.")
+    ] = Path("runs/teacher"),
+    alone: Annotated[
+        bool, typer.Option("--alone", help="Train without a teacher, to compare.")
+    ] = False,
+    data: Data = None,
+    splits: Splits = Path("splits.csv"),
+    output: Output = Path("runs/student"),
+    recipe: Annotated[Path, typer.Option(help="Recipe file.")] = RECIPES / "student.yaml",
+    arch: Arch = None,
+    pretrained: Pretrained = None,
+    init: Init = None,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    learning_rate: LearningRate = None,
+    size: Size = None,
+    loss: Loss = None,
+    class_weight_power: ClassWeightPower = None,
+    logit_adjustment: LogitAdjustment = None,
+    temperature: Annotated[float | None, typer.Option(help="T of the distillation.")] = None,
+    alpha: Annotated[float | None, typer.Option(help="Share of the teacher's loss.")] = None,
+    mixed_precision: Precision = None,
+    seed: Seed = None,
+    cache: Cache = Path("cache"),
+    resume: Resume = False,
+) -> None:
+    """Distil a student from a teacher; both see the very same views."""
+    _train(
+        recipe, data, splits, output, cache, init, resume, None if alone else teacher,
+        architecture=arch, pretrained=pretrained, epochs=epochs, batch_size=batch_size,
+        learning_rate=learning_rate, size=size, mixed_precision=mixed_precision, seed=seed,
+        **{
+            "loss.name": loss,
+            "loss.class_weight_power": class_weight_power,
+            "loss.logit_adjustment": logit_adjustment,
+            "distillation.temperature": temperature,
+            "distillation.alpha": alpha,
+        },
+    )  # fmt: skip
+
+
+def _train(recipe_path, data, splits, output, cache, init, resume, teacher, **options) -> None:
+    from training.config import load_recipe
+    from training.session import train_session
+
+    record = train_session(
+        load_recipe(recipe_path, **options),
+        recipe_name=recipe_path.name,
+        data=_folder(data, cache, recipe_path),
+        splits=splits,
+        output=output,
+        cache=cache,
+        init=init,
+        teacher=teacher,
+        resume=resume,
+    )
+    console.print(
+        f"{record.role} {record.architecture}: best validation ROC-AUC {record.best_roc_auc:.4f} "
+        f"in epoch {record.best_epoch} of {record.epochs}, {record.hours:.2f} h, {output}"
+    )
+
+
+def main() -> None:
+    """Run a command; what the user can mend is one message and exit status 1."""
+    try:
+        app(standalone_mode=True)
+    except (TrainingError, MelDemoError) as error:
+        Console(stderr=True).print(f"Error: {error}", style="red", highlight=False, markup=False)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""Random dermoscopy views of whole batches, drawn first and applied after.
+
+``draw`` turns a random generator into plain tensors, one row an image; ``apply`` is then a pure
+function of frames and rows. The same rows give the same views on any number of processes, and a
+run that resumes in the middle of an epoch sees what it would have seen.
+
+torchvision's transforms draw one set of parameters for a batch, or need a Python loop over
+images, which on two cores costs as much as the student's training step; hence this module: one
+``grid_sample`` and one colour matrix for all images of a batch.
+"""
+
+from dataclasses import dataclass, fields
+
+import torch
+import torch.nn.functional as F
+
+from mel_demo.manifest import Preprocessing
+from training.config import Augmentation
+
+# Rec. 601 luma, what Pillow's "L" uses.
+_LUMA = (0.299, 0.587, 0.114)
+
+
+@dataclass(frozen=True)
+class Views:
+    """Parameters of N views: geometry (N, 2, 2) and (N, 2), colour (N, 3, 3), (N, 3), (N,), box.
+
+    ``linear`` and ``shift`` move the square output, [-1, 1]^2, within the serving crop, which is
+    [-1, 1]^2 too (the identity shows the crop); ``box`` (N, 4) is the erased rectangle, x0 y0 x1 y1
+    in [-1, 1].
+    """
+
+    linear: torch.Tensor
+    shift: torch.Tensor
+    colour: torch.Tensor
+    gamma: torch.Tensor
+    box: torch.Tensor
+
+    def __getitem__(self, rows: slice) -> "Views":
+        return Views(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+
+
+def draw(count: int, ranges: Augmentation, generator: torch.Generator) -> Views:
+    """Draw ``count`` random views; every number comes from ``generator`` alone."""
+
+    def uniform(low: float, high: float, *shape: int) -> torch.Tensor:
+        return low + (high - low) * torch.rand(count, *shape, generator=generator)
+
+    angle = torch.deg2rad(uniform(-ranges.rotation, ranges.rotation))
+    cos, sin = angle.cos(), angle.sin()
+    rotation = torch.stack([cos, -sin, sin, cos], 1).view(-1, 2, 2)
+    scale = uniform(*ranges.scale)
+    stretch = (uniform(-ranges.stretch, ranges.stretch) / 2).exp()
+    flip = torch.where(uniform(0, 1, 2) < 0.5, -1.0, 1.0) if ranges.flips else torch.ones(count, 2)
+    axes = torch.stack([scale * stretch, scale / stretch], 1) * flip
+    linear = rotation * axes[:, None, :]
+    shift = uniform(-ranges.shift, ranges.shift, 2)
+
+    identity = torch.eye(3).expand(count, 3, 3)
+    grey = torch.tensor(_LUMA).expand(3, 3)
+    saturation = (1 + uniform(-ranges.saturation, ranges.saturation)).view(-1, 1, 1)
+    gains = 1 + uniform(-ranges.white_balance, ranges.white_balance, 3)
+    brightness = 1 + uniform(-ranges.brightness, ranges.brightness)
+    contrast = 1 + uniform(-ranges.contrast, ranges.contrast)
+    saturated = saturation * identity + (1 - saturation) * grey
+    matrix = (gains * (brightness * contrast).unsqueeze(1)).unsqueeze(2) * saturated
+    # Contrast turns about mid grey: x -> contrast * x + (1 - contrast) / 2.
+    colour = torch.cat([matrix, ((1 - contrast) / 2).view(-1, 1, 1).expand(-1, 3, 1)], dim=2)
+    gamma = uniform(-ranges.gamma, ranges.gamma).exp()
+
+    centre, half = uniform(-1, 1, 2), uniform(0.1, 0.4, 2)
+    erased = (uniform(0, 1) < ranges.erasing).view(-1, 1)
+    nothing = torch.tensor([2.0, 2.0, 2.0, 2.0])
+    box = torch.where(erased, torch.cat([centre - half, centre + half], 1), nothing)
+    return Views(linear, shift, colour, gamma, box)
+
+
+def apply(
+    pixels: torch.Tensor, aspects: torch.Tensor, views: Views, preprocessing: Preprocessing
+) -> torch.Tensor:
+    """Views of frames, normalised for the network.
+
+    ``pixels`` uint8 (N, H, W, 3), ``aspects`` (N,) original width by height, ``views`` of N rows.
+    Returns float32 (N, 3, size, size). With an identity view the result is the serving crop, up to
+    the difference between grid_sample and Pillow's resize.
+    """
+    size = preprocessing.size
+    x = pixels.permute(0, 3, 1, 2).float().div_(255)
+
+    # In units of half the shorter side: the frame and the serving crop reach this far from the
+    # centre. A view is rotated in these undistorted coordinates, then squashed as serving does.
+    extent = torch.stack([aspects, 1 / aspects], dim=1).clamp(min=1.0)
+    crop = extent.clamp(max=preprocessing.max_aspect_ratio)
+    linear = views.linear * crop.unsqueeze(1) / extent.unsqueeze(2)
+    shift = views.shift * crop / extent
+    theta = torch.cat([linear, shift.unsqueeze(2)], dim=2)
+    grid = F.affine_grid(theta, [len(x), 3, size, size], align_corners=False)
+    x = F.grid_sample(x, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+
+    matrix, bias = views.colour[:, :, :3], views.colour[:, :, 3:]
+    flat = torch.baddbmm(bias, matrix, x.flatten(2)).clamp_(1e-4, 1.0)
+    x = flat.pow_(views.gamma.view(-1, 1, 1)).view_as(x)
+
+    mean = torch.tensor(preprocessing.mean).view(1, 3, 1, 1)
+    std = torch.tensor(preprocessing.std).view(1, 3, 1, 1)
+    x = (x - mean) / std
+    along = torch.linspace(-1, 1, size)
+    x0, y0, x1, y1 = (value.view(-1, 1) for value in views.box.unbind(1))
+    erased = ((along >= y0) & (along <= y1)).unsqueeze(2) & (
+        (along >= x0) & (along <= x1)
+    ).unsqueeze(1)
+    # Zero is the mean colour after normalisation.
+    return x.masked_fill_(erased.unsqueeze(1), 0.0).contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,323 @@
+"""The one training loop, for teachers and students alike.
+
+A student is a run whose recipe has ``distillation`` and which is given a teacher. Batches and
+views follow from (seed, epoch, step) alone: a resumed run, and a run on several processes, sees
+what an uninterrupted run on one process sees.
+"""
+
+import math
+import platform
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object, set_seed
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import (
+    Progress as Bar,
+)
+from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+from timm.optim import create_optimizer_v2
+from timm.utils import ModelEmaV3
+from torch import nn
+
+from mel_demo.images import normalise
+from mel_demo.manifest import CLASS_NAMES, MELANOMA, Preprocessing
+from training import augment, state
+from training.config import Recipe
+from training.data import Frames
+from training.errors import RunError
+from training.files import git_commit, write_text
+from training.losses import LabelLoss, distillation_loss
+from training.models import RunRecord, save_best, save_record
+from training.progress import Progress
+
+
+@dataclass(frozen=True)
+class Batches:
+    """What a run learns from and is judged on.
+
+    ``labels`` int64 (N,) of ``frames``; ``validation`` uint8 (M, size, size, 3) prepared as the
+    page does, with ``validation_labels`` int64 (M,).
+    """
+
+    frames: Frames
+    labels: np.ndarray
+    validation: np.ndarray
+    validation_labels: np.ndarray
+    splits_sha256: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """Where a run lives and what it starts from; ``init`` says in words which weights."""
+
+    folder: Path
+    recipe: Recipe
+    recipe_name: str
+    network: nn.Module
+    preprocessing: Preprocessing
+    init: str
+    teacher: nn.Module | None = None
+    teacher_folder: str | None = None
+    resume: bool = False
+
+
+def train(run: Run, batches: Batches) -> RunRecord:
+    """Train, validating after every epoch; keeps the best weights (EMA) by melanoma ROC-AUC.
+
+    Returns the record it wrote. Raises RunError when the folder holds another run, when there is
+    nothing to resume, or when the loss is no number any more.
+    """
+    if len(batches.labels) < run.recipe.batch_size:
+        raise RunError(
+            f"{len(batches.labels)} training images do not fill one batch of "
+            f"{run.recipe.batch_size}: give a smaller --batch-size."
+        )
+    accelerator = Accelerator(mixed_precision=run.recipe.mixed_precision)
+    _claim_folder(run, accelerator)
+    set_seed(run.recipe.seed + accelerator.process_index)
+    trainer = _Trainer(run, batches, accelerator)
+    if run.resume:
+        state.load(accelerator, run.folder)
+    bar = Bar(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        disable=not accelerator.is_main_process,
+    )
+    with bar:
+        while not trainer.progress.finished:
+            trainer.run_epoch(bar)
+    return trainer.record()
+
+
+class _Trainer:
+    """The moving parts of one run: network, optimiser, schedule, average, progress."""
+
+    def __init__(self, run: Run, batches: Batches, accelerator: Accelerator) -> None:
+        recipe = run.recipe
+        self.run, self.batches, self.accelerator = run, batches, accelerator
+        self.steps = len(batches.labels) // recipe.batch_size
+        network = run.network.to(memory_format=torch.channels_last)
+        optimizer = create_optimizer_v2(
+            network, opt="adamw", lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+        )
+        # Warm-up and cosine. Not prepared by accelerate, which would step it once a process.
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer,
+            max_lr=recipe.learning_rate,
+            total_steps=recipe.epochs * self.steps,
+            pct_start=recipe.warmup_epochs / recipe.epochs,
+            cycle_momentum=False,
+            final_div_factor=1e3,
+        )
+        self.network, self.optimizer = accelerator.prepare(network, optimizer)
+        self.average = ModelEmaV3(
+            accelerator.unwrap_model(self.network), decay=recipe.ema_decay, use_warmup=True
+        )
+        self.progress = Progress()
+        # Of the code that trains: the tree may change while a long run goes on.
+        self.commit = git_commit()
+        accelerator.register_for_checkpointing(self.schedule, self.average, self.progress)
+        counts = torch.from_numpy(np.bincount(batches.labels, minlength=len(CLASS_NAMES)))
+        self.label_loss = LabelLoss(recipe.loss, counts).to(accelerator.device)
+        self.teacher = None
+        if run.teacher is not None:
+            teacher = run.teacher.to(accelerator.device, memory_format=torch.channels_last)
+            self.teacher = teacher.eval().requires_grad_(False)
+
+    def run_epoch(self, bar: Bar) -> None:
+        """Train from the next step to the end of the epoch, validate, save."""
+        progress, recipe = self.progress, self.run.recipe
+        task = bar.add_task(
+            f"epoch {progress.epoch + 1}/{recipe.epochs}",
+            total=self.steps,
+            completed=progress.step,
+            note="",
+        )
+        self.network.train()
+        clock = time.perf_counter()
+        for step in range(progress.step, self.steps):
+            loss = self.run_step(step)
+            progress.loss_sum += loss
+            progress.images += recipe.batch_size
+            progress.step = step + 1
+            now = time.perf_counter()
+            progress.seconds, clock = progress.seconds + now - clock, now
+            speed = progress.images / progress.seconds
+            bar.update(task, advance=1, note=f"loss {loss:.3f}, {speed:.0f} images/s")
+            if progress.step % recipe.checkpoint_steps == 0 and progress.step < self.steps:
+                state.save(self.accelerator, self.run.folder, f"{progress.epoch}-{progress.step}")
+        validation = validate(
+            self.accelerator, self.average.module, self.batches, self.run.preprocessing
+        )
+        progress.seconds += time.perf_counter() - clock
+        better = self.close_epoch(validation)
+        mark = "best" if better else f"best {progress.best_roc_auc:.4f}"
+        bar.update(task, note=f"validation ROC-AUC {validation['roc_auc']:.4f} ({mark})")
+
+    def run_step(self, step: int) -> float:
+        """One step of the optimiser; returns the loss, averaged over the processes."""
+        progress, recipe, accelerator = self.progress, self.run.recipe, self.accelerator
+        rows, views = _batch(len(self.batches.labels), progress.epoch, step, recipe)
+        own = slice(accelerator.process_index, None, accelerator.num_processes)
+        loss = self.loss(rows[own], views[own])
+        accelerator.backward(loss)
+        accelerator.clip_grad_norm_(self.network.parameters(), recipe.gradient_clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.schedule.step()
+        self.average.update(
+            accelerator.unwrap_model(self.network), step=progress.epoch * self.steps + step
+        )
+        value = accelerator.reduce(loss.detach(), reduction="mean").item()
+        if not math.isfinite(value):
+            raise RunError(
+                f"The loss became {value} in epoch {progress.epoch + 1}, step {step + 1}: "
+                f"lower --learning-rate (now {recipe.learning_rate:g})."
+            )
+        return value
+
+    def loss(self, rows: torch.Tensor, views: augment.Views) -> torch.Tensor:
+        """Loss of one batch; teacher and student are given the very same tensor of views."""
+        device, index, frames = self.accelerator.device, rows.numpy(), self.batches.frames
+        images = augment.apply(
+            torch.from_numpy(frames.pixels[index]),
+            torch.from_numpy(frames.aspects[index]),
+            views,
+            self.run.preprocessing,
+        ).to(device)
+        labels = torch.from_numpy(self.batches.labels[index]).to(device)
+        with self.accelerator.autocast():
+            logits = self.network(images)
+            hard = self.label_loss(logits, labels)
+            if self.teacher is None:
+                return hard
+            with torch.no_grad():
+                guide = self.teacher(images)
+            return distillation_loss(logits, guide, hard, self.run.recipe.distillation)
+
+    def close_epoch(self, validation: dict[str, float]) -> bool:
+        """Write weights, record, metrics and state; True when the weights are the best so far."""
+        progress, recipe, folder = self.progress, self.run.recipe, self.run.folder
+        better = progress.end_epoch(
+            loss=progress.loss_sum / self.steps,
+            learning_rate=self.schedule.get_last_lr()[0],
+            validation=validation,
+        )
+        waited = progress.epoch - progress.best_epoch
+        progress.finished = progress.epoch >= recipe.epochs or waited >= recipe.patience
+        if self.accelerator.is_main_process:
+            if better:
+                save_best(folder, self.average.module.state_dict())
+            save_record(folder, self.record())
+            progress.write_metrics(folder)
+        state.save(self.accelerator, folder, f"{progress.epoch}-0")
+        return better
+
+    def record(self) -> RunRecord:
+        """What the run folder says of itself."""
+        run, progress, recipe = self.run, self.progress, self.run.recipe
+        return RunRecord(
+            role=recipe.role,
+            architecture=recipe.architecture,
+            recipe_name=run.recipe_name,
+            recipe=recipe.model_dump(mode="json"),
+            preprocessing=run.preprocessing,
+            git_commit=self.commit,
+            seed=recipe.seed,
+            splits_sha256=self.batches.splits_sha256,
+            init=run.init,
+            epochs=progress.epoch,
+            best_epoch=progress.best_epoch,
+            best_roc_auc=progress.best_roc_auc,
+            hours=round(progress.seconds / 3600, 3),
+            hardware=hardware(self.accelerator),
+            images_per_second=round(progress.images / max(progress.seconds, 1e-9), 1),
+            teacher=run.teacher_folder,
+        )
+
+
+def _batch(count: int, epoch: int, step: int, recipe: Recipe) -> tuple[torch.Tensor, augment.Views]:
+    """Rows and views of one batch, over all processes."""
+    order = torch.Generator().manual_seed(recipe.seed * 1_000_003 + epoch)
+    rows = torch.randperm(count, generator=order)[step * recipe.batch_size :][: recipe.batch_size]
+    views = torch.Generator().manual_seed((recipe.seed * 1_000_003 + epoch) * 100_003 + step + 1)
+    return rows, augment.draw(len(rows), recipe.augmentation, views)
+
+
+@torch.no_grad()
+def validate(
+    accelerator: Accelerator, network: nn.Module, batches: Batches, preprocessing: Preprocessing
+) -> dict[str, float]:
+    """Melanoma ROC-AUC, balanced accuracy over the seven classes, and cross-entropy."""
+    network.eval()
+    own = slice(accelerator.process_index, None, accelerator.num_processes)
+    found: list[np.ndarray] = []
+    for part in _chunks(batches.validation[own], 64):
+        images = torch.from_numpy(normalise(part, preprocessing)).to(accelerator.device)
+        found.extend(
+            network(images.contiguous(memory_format=torch.channels_last)).float().cpu().numpy()
+        )
+    pieces = gather_object([np.stack(found)])
+    logits = np.empty((len(batches.validation), len(CLASS_NAMES)), np.float32)
+    for process, piece in enumerate(pieces):
+        logits[process :: accelerator.num_processes] = piece
+    scores, labels = torch.from_numpy(logits), batches.validation_labels
+    probability = scores.softmax(1)[:, MELANOMA].numpy()
+    return {
+        "roc_auc": float(roc_auc_score(labels == MELANOMA, probability)),
+        "balanced_accuracy": float(balanced_accuracy_score(labels, logits.argmax(1))),
+        "cross_entropy": float(nn.functional.cross_entropy(scores, torch.from_numpy(labels))),
+    }
+
+
+def _chunks(array: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    for start in range(0, len(array), size):
+        yield array[start : start + size]
+
+
+def _claim_folder(run: Run, accelerator: Accelerator) -> None:
+    """Refuse to overwrite another run, or to resume one of another recipe."""
+    wanted = run.recipe.model_dump_json(indent=1)
+    path = run.folder / "recipe.json"
+    if run.resume and path.is_file() and path.read_text(encoding="utf-8").strip() != wanted:
+        former = Recipe.model_validate_json(path.read_text(encoding="utf-8")).model_dump()
+        changed = [k for k, v in run.recipe.model_dump().items() if former[k] != v]
+        raise RunError(
+            f"{run.folder} was started with another recipe ({', '.join(changed)} differ): resume "
+            "it with the same options, or choose another --output."
+        )
+    if not run.resume and state.exists(run.folder):
+        raise RunError(
+            f"{run.folder} holds a run already: go on with --resume, or choose another --output."
+        )
+    if accelerator.is_main_process:
+        write_text(path, wanted + "\n")
+    accelerator.wait_for_everyone()
+
+
+def hardware(accelerator: Accelerator) -> str:
+    """The device in words: GPU name, or processor name with the threads used."""
+    processes = accelerator.num_processes
+    several = f", {processes} processes" if processes > 1 else ""
+    if accelerator.device.type == "cuda":
+        return torch.cuda.get_device_name(accelerator.device) + several
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        models = [x for x in cpuinfo.read_text().splitlines() if x.startswith("model name")]
+        name = models[0].split(":", 1)[1].strip() if models else name
+    return f"{name}, {torch.get_num_threads()} threads{several}"

@@ -1,0 +1,167 @@
+"""Networks: any timm architecture with seven outputs, starting weights, finished runs.
+
+Knows nothing of data or of how a network is trained.
+"""
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import timm
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from mel_demo.manifest import CLASS_NAMES, Preprocessing
+from training.errors import RecipeError, RunError
+from training.files import write_json
+
+BEST, RECORD = "best.safetensors", "run.json"
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What a run folder says of itself in run.json.
+
+    ``hours`` are wall-clock hours of training over all resumed parts; ``init`` says in words where
+    the starting weights came from.
+    """
+
+    role: str
+    architecture: str
+    recipe_name: str
+    recipe: dict
+    preprocessing: Preprocessing
+    git_commit: str
+    seed: int
+    splits_sha256: str
+    init: str
+    epochs: int
+    best_epoch: int
+    best_roc_auc: float
+    hours: float
+    hardware: str
+    images_per_second: float
+    teacher: str | None = None
+
+
+def build(
+    architecture: str,
+    pretrained: bool = False,
+    init: Path | None = None,
+    drop_rate: float = 0.0,
+    drop_path_rate: float = 0.0,
+) -> nn.Module:
+    """A timm network with one output a class of CLASS_NAMES.
+
+    ``pretrained`` takes timm's own weights from the Hub; ``init`` a local safetensors file instead.
+    Raises RecipeError for an unknown architecture or a file that does not fit it.
+    """
+    if not timm.is_model(architecture):
+        similar = ", ".join(timm.list_models(f"*{architecture.split('_')[0]}*")[:8]) or "none"
+        raise RecipeError(
+            f"timm {timm.__version__} has no architecture {architecture!r}; similar: {similar}."
+        )
+    options = {"drop_rate": drop_rate}
+    if drop_path_rate:
+        options["drop_path_rate"] = drop_path_rate
+    try:
+        network = timm.create_model(
+            architecture,
+            pretrained=pretrained and init is None,
+            num_classes=len(CLASS_NAMES),
+            **options,
+        )
+    except OSError as error:
+        # What huggingface_hub raises when offline derives from OSError.
+        raise RecipeError(
+            f"The pretrained weights of {architecture} could not be fetched ({error}). Give a "
+            "local file with --init FILE, or start from random weights with --no-pretrained."
+        ) from error
+    # timm starts a classifier uniformly within 1/sqrt(outputs): for seven outputs that makes logits
+    # of several units before the first step, which the first epoch then spends unlearning.
+    classifier = network.get_classifier()
+    if isinstance(classifier, nn.Linear):
+        nn.init.normal_(classifier.weight, std=0.01)
+        nn.init.zeros_(classifier.bias)
+    if init is not None:
+        load_init(network, init)
+    return network
+
+
+def load_init(network: nn.Module, init: Path) -> None:
+    """Load starting weights into ``network``, all but the classifier, casting to its dtype.
+
+    Raises RecipeError unless every tensor outside the classifier is in the file with its shape.
+    """
+    try:
+        stored = load_file(init)
+    except (OSError, SafetensorError) as error:
+        raise RecipeError(f"--init {init} is not a readable safetensors file: {error}") from error
+    own = network.state_dict()
+    classifier = tuple(f"{name}." for name in _classifier_names(network))
+    wanted = {k: v for k, v in own.items() if not k.startswith(classifier)}
+    fitting = {
+        k: stored[k] for k, v in wanted.items() if k in stored and stored[k].shape == v.shape
+    }
+    lacking = sorted(
+        key for key in wanted if key not in fitting and not key.endswith("num_batches_tracked")
+    )
+    if lacking:
+        raise RecipeError(
+            f"--init {init} does not fit {type(network).__name__}: {len(lacking)} of {len(wanted)} "
+            f"tensors are absent or of another shape, the first is {lacking[0]}."
+        )
+    network.load_state_dict(fitting, strict=False)
+
+
+def _classifier_names(network: nn.Module) -> tuple[str, ...]:
+    names = network.pretrained_cfg.get("classifier", "classifier")
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def parameters(network: nn.Module) -> int:
+    """Number of trainable parameters."""
+    return sum(p.numel() for p in network.parameters() if p.requires_grad)
+
+
+def save_best(folder: Path, state: dict[str, torch.Tensor]) -> None:
+    """Write weights in one step: a kill leaves the old file or the new one."""
+    temporary = folder / (BEST + ".tmp")
+    save_file({key: value.detach().cpu().contiguous() for key, value in state.items()}, temporary)
+    temporary.replace(folder / BEST)
+
+
+def save_record(folder: Path, record: RunRecord) -> None:
+    """Write run.json."""
+    write_json(folder / RECORD, asdict(record))
+
+
+def load_record(folder: Path) -> RunRecord:
+    """Read run.json; RunError when the folder is no run."""
+    path = Path(folder) / RECORD
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RunError(
+            f"{folder} is no run folder: it has no {RECORD}. Train one with "
+            "`python -m training teacher` or `python -m training student`."
+        ) from None
+    unknown = set(values) ^ {field.name for field in fields(RunRecord)}
+    if unknown:
+        raise RunError(f"{path} was written by another version: {', '.join(sorted(unknown))}.")
+    pre = values.pop("preprocessing")
+    pre["mean"], pre["std"] = tuple(pre["mean"]), tuple(pre["std"])
+    return RunRecord(**values, preprocessing=Preprocessing(**pre))
+
+
+def load_run(folder: Path) -> tuple[nn.Module, RunRecord]:
+    """The network of a finished (or running) run with its best weights, in eval mode."""
+    folder = Path(folder)
+    record = load_record(folder)
+    network = build(record.architecture)
+    if not (folder / BEST).is_file():
+        raise RunError(f"{folder} has no {BEST} yet: the run has not finished its first epoch.")
+    network.load_state_dict(load_file(folder / BEST))
+    return network.eval(), record

@@ -1,0 +1,56 @@
+"""What a run has done so far: saved with its state, shown in its metrics file."""
+
+import csv
+import io
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+from training.files import write_text
+
+METRICS = "metrics.csv"
+
+
+@dataclass
+class Progress:
+    """Position in the run (``epoch`` and ``step`` to do next) and its history, one dict an epoch.
+
+    ``loss_sum`` is over the steps of the unfinished epoch; ``seconds`` is time spent training.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    loss_sum: float = 0.0
+    seconds: float = 0.0
+    images: int = 0
+    best_epoch: int = 0
+    best_roc_auc: float = 0.0
+    finished: bool = False
+    history: list[dict] = field(default_factory=list)
+
+    def state_dict(self) -> dict:
+        """For accelerate, which saves objects that have the pair state_dict, load_state_dict."""
+        return asdict(self)
+
+    def load_state_dict(self, state: dict) -> None:
+        """The way back."""
+        for item in fields(self):
+            setattr(self, item.name, state[item.name])
+
+    def end_epoch(self, loss: float, learning_rate: float, validation: dict[str, float]) -> bool:
+        """Close the epoch; True when its validation ROC-AUC is the best so far."""
+        self.epoch, self.step, self.loss_sum = self.epoch + 1, 0, 0.0
+        row = {"epoch": self.epoch, "train_loss": loss, "learning_rate": learning_rate}
+        row |= {f"validation_{name}": value for name, value in validation.items()}
+        self.history.append(row | {"seconds": round(self.seconds, 1)})
+        better = validation["roc_auc"] > self.best_roc_auc
+        if better:
+            self.best_epoch, self.best_roc_auc = self.epoch, validation["roc_auc"]
+        return better
+
+    def write_metrics(self, folder: Path) -> None:
+        """Write the history as CSV, one row an epoch."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, fieldnames=list(self.history[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.history)
+        write_text(folder / METRICS, text.getvalue())
