@@ -103,7 +103,7 @@ def apply(
 
     mean = torch.tensor(preprocessing.mean).view(1, 3, 1, 1)
     std = torch.tensor(preprocessing.std).view(1, 3, 1, 1)
-    x = (x - mean) / std
+    x.sub_(mean).div_(std)
     along = torch.linspace(-1, 1, size)
     x0, y0, x1, y1 = (value.view(-1, 1) for value in views.box.unbind(1))
     erased = ((along >= y0) & (along <= y1)).unsqueeze(2) & (

@@ -19,11 +19,9 @@ from accelerate.utils import gather_object, set_seed
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
+    Progress as Bar,
     TextColumn,
     TimeRemainingColumn,
-)
-from rich.progress import (
-    Progress as Bar,
 )
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from timm.optim import create_optimizer_v2
@@ -148,7 +146,7 @@ class _Trainer:
             note="",
         )
         self.network.train()
-        clock = time.perf_counter()
+        clock, speed = time.perf_counter(), 0.0
         for step in range(progress.step, self.steps):
             loss = self.run_step(step)
             progress.loss_sum += loss
@@ -165,8 +163,15 @@ class _Trainer:
         )
         progress.seconds += time.perf_counter() - clock
         better = self.close_epoch(validation)
-        mark = "best" if better else f"best {progress.best_roc_auc:.4f}"
-        bar.update(task, note=f"validation ROC-AUC {validation['roc_auc']:.4f} ({mark})")
+        bar.remove_task(task)
+        mark = "best so far" if better else f"best {progress.best_roc_auc:.4f}"
+        # A line of its own, so that a log file without a terminal shows the run as well.
+        bar.console.print(
+            f"epoch {progress.epoch}/{recipe.epochs}: "
+            f"loss {progress.history[-1]['train_loss']:.4f}, "
+            f"validation ROC-AUC {validation['roc_auc']:.4f} ({mark}), {speed:.0f} images/s",
+            highlight=False,
+        )
 
     def run_step(self, step: int) -> float:
         """One step of the optimiser; returns the loss, averaged over the processes."""

@@ -1,0 +1,43 @@
+# Two commands on a clean machine with Python 3.11 or newer:
+#   make demo    set up and start the page on the weights in this repository
+#   make test    set up and run all checks and tests
+# PYTHON chooses the interpreter, VENV the virtual environment's folder.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+BIN = $(VENV)/bin
+
+.PHONY: demo test lint format results screenshots clean
+
+demo: $(VENV)/.serving
+	$(BIN)/python app.py
+
+test: $(VENV)/.training
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest
+
+format: $(VENV)/.training
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Figures and pictures of README follow from the weights.
+results: $(VENV)/.training
+	$(BIN)/python -m training report --weights weights --readme README.md
+
+screenshots: $(VENV)/.training
+	$(BIN)/python docs/make_screenshots.py --weights weights --output-dir docs
+
+# The stamps record what was installed: serving alone, or everything.
+$(VENV)/.serving: requirements.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --requirement requirements.txt
+	touch $@
+
+$(VENV)/.training: requirements.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --editable ".[train,dev]"
+	touch $(VENV)/.serving $@
+
+clean:
+	rm -rf $(VENV) cache build *.egg-info .pytest_cache .ruff_cache
