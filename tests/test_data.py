@@ -1,4 +1,4 @@
-"""HAM10000 on disk: found in any layout and size, checked, cached, and errors that name the file."""
+"""HAM10000 on disk: found in any layout and size, checked, cached; errors name the file."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,14 @@ from PIL import Image
 
 from mel_demo.manifest import CLASS_NAMES, Preprocessing
 from tests.lesions import write_ham10000
-from training.data import cached_frames, check, prepare_images, read_metadata, read_split
+from training.data import (
+    cached_frames,
+    check,
+    find_images,
+    prepare_images,
+    read_metadata,
+    read_split,
+)
 from training.errors import DataError
 from training.splits import make_splits, write_splits
 
@@ -67,7 +74,7 @@ def test_a_folder_without_metadata_says_what_is_expected(tmp_path):
 def test_an_image_of_the_splits_that_is_absent_is_named(folder, tmp_path):
     text = (folder / "splits.csv").read_text() + "ISIC_1,HAM_x,mel,train\n"
     (tmp_path / "splits.csv").write_text(text)
-    with pytest.raises(DataError, match="1 of .* train images .* ISIC_1"):
+    with pytest.raises(DataError, match=r"1 of .* train images .* ISIC_1"):
         read_split(folder, tmp_path / "splits.csv", "train")
 
 
@@ -84,29 +91,33 @@ def test_validation_images_are_prepared_as_the_page_does(folder):
 
 def test_cache_holds_whole_frames_and_is_written_once(folder, tmp_path):
     images = read_split(folder, folder / "splits.csv", "train")
-    frames = cached_frames(images, tmp_path, height=192)
-    assert frames.pixels.shape == (len(images), 48, 64, 3), "a cache never enlarges"
+    frames = cached_frames(folder, images.image_ids, tmp_path, height=192)
+    pixels, aspects = frames.take(np.arange(len(images)))
+    assert pixels.shape == (len(images), 48, 64, 3), "a cache never enlarges"
+    assert aspects == pytest.approx(4 / 3, abs=1e-4)
     decoded = np.asarray(Image.open(images.paths[3]).convert("RGB"))
-    np.testing.assert_array_equal(frames.pixels[3], decoded)
+    np.testing.assert_array_equal(pixels[3], decoded)
     written = {file: file.stat().st_mtime_ns for file in tmp_path.iterdir()}
-    cached_frames(images, tmp_path, height=192)
+    cached_frames(folder, images.image_ids[:2], tmp_path, height=192)
     assert written == {file: file.stat().st_mtime_ns for file in tmp_path.iterdir()}
 
 
 def test_cache_reduces_large_images_and_records_their_aspect(tmp_path):
-    root = write_ham10000(tmp_path / "ham", 7, size=(80, 80))
-    write_splits(make_splits(read_metadata(root), seed=1), root / "splits.csv")
-    images = read_split(root, root / "splits.csv", "train")
-    frames = cached_frames(images, tmp_path / "cache", height=24)
-    assert frames.pixels.shape[1:] == (24, 32, 3)
-    assert frames.aspects == pytest.approx(1.0)
+    root = write_ham10000(tmp_path / "ham", 1, size=(80, 80))
+    frames = cached_frames(root, ["ISIC_9000001"], tmp_path / "cache", height=24)
+    pixels, aspects = frames.take(np.array([0]))
+    assert pixels.shape == (1, 24, 32, 3)
+    assert aspects == pytest.approx(1.0)
 
 
 def test_changed_images_are_decoded_anew(tmp_path):
-    root = write_ham10000(tmp_path / "ham", 7)
-    write_splits(make_splits(read_metadata(root), seed=1), root / "splits.csv")
-    images = read_split(root, root / "splits.csv", "train")
-    cached_frames(images, tmp_path / "cache", height=24)
-    Image.new("RGB", (64, 48), (0, 0, 255)).save(images.paths[0])
-    frames = cached_frames(images, tmp_path / "cache", height=24)
-    assert frames.pixels[0][..., 2].mean() > 200
+    root = write_ham10000(tmp_path / "ham", 1)
+    cached_frames(root, ["ISIC_9000000"], tmp_path / "cache", height=24)
+    Image.new("RGB", (64, 48), (0, 0, 255)).save(find_images(root)["ISIC_9000000"])
+    frames = cached_frames(root, ["ISIC_9000000"], tmp_path / "cache", height=24)
+    assert frames.take(np.array([0]))[0][..., 2].mean() > 200
+
+
+def test_an_image_that_the_folder_lacks_is_named(folder, tmp_path):
+    with pytest.raises(DataError, match="does not hold ISIC_1 "):
+        cached_frames(folder, ["ISIC_1"], tmp_path, height=24)

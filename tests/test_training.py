@@ -123,7 +123,11 @@ def test_the_teacher_sees_exactly_the_view_the_student_sees(tmp_path):
     student, teacher = Remembering(), Remembering()
     recipe = load_recipe(RECIPES / "student.yaml", size=32, batch_size=4)
     batches = Batches(
-        frames=Frames(rng.integers(0, 255, (14, 24, 32, 3), np.uint8), np.full(14, 4 / 3, "f4")),
+        frames=Frames(
+            rng.integers(0, 255, (14, 24, 32, 3), np.uint8),
+            np.full(14, 4 / 3, np.float32),
+            np.arange(14),
+        ),
         labels=np.tile(np.arange(7), 2),
         validation=rng.integers(0, 255, (7, 32, 32, 3), np.uint8),
         validation_labels=np.arange(7),

@@ -18,12 +18,15 @@ def folder(tmp_path_factory):
     return write_ham10000(tmp_path_factory.mktemp("cli") / "ham", 7)
 
 
-def test_data_reports_each_class(folder):
-    done = RUNNER.invoke(app, ["data", "--data", str(folder)])
+def test_data_reports_each_class_and_writes_the_cache(folder, tmp_path):
+    given = ["data", "--data", str(folder), "--cache", str(tmp_path / "cache")]
+    done = RUNNER.invoke(app, given)
     assert done.exit_code == 0, done.output
     cells = [line.split() for line in done.output.replace("│", " ").splitlines()]
     assert ["mel", "10", "7"] in cells
     assert ["all", "70", "49"] in cells
+    assert "70 images decoded to 64x48" in done.output
+    assert list((tmp_path / "cache").glob("frames-*.npy"))
 
 
 def test_data_names_what_is_missing_and_fails(tmp_path):

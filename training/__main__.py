@@ -65,8 +65,9 @@ def data(
         RECIPES / "teacher.yaml"
     ),
 ) -> None:
-    """Check a HAM10000 folder and report its classes and lesions."""
-    from training.data import check
+    """Check a HAM10000 folder, report its classes and lesions, and decode it once for training."""
+    from training.config import load_recipe
+    from training.data import cached_frames, check
 
     folder = _folder(data, cache, recipe)
     found = check(folder)
@@ -89,6 +90,9 @@ def data(
             style="red",
         )
         raise typer.Exit(1)
+    frames = cached_frames(folder, found.paths, cache, load_recipe(recipe).cache_height)
+    count, height, width, _ = frames.pixels.shape
+    console.print(f"{count} images decoded to {width}x{height} in {cache}", highlight=False)
 
 
 @app.command()

@@ -8,7 +8,7 @@ import csv
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -164,41 +164,58 @@ def prepare_images(images: Images, preprocessing: Preprocessing) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Frames:
-    """Decoded training images: ``pixels`` uint8 (N, H, W, 3), ``aspects`` float32 (N,) W/H.
+    """Decoded images: ``pixels`` uint8 (M, H, W, 3), ``aspects`` float32 (M,), ``rows`` int64 (N,).
 
     Frames are kept whole (no crop), since rotated views look beyond the serving crop; ``aspects``
-    is the original width by height, whatever the cache squashed the image to.
+    is the original width by height, whatever the cache squashed the image to. ``rows`` says which
+    of the M cached frames are the N images asked for.
     """
 
     pixels: np.ndarray
     aspects: np.ndarray
+    rows: np.ndarray
+
+    def take(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Pixels and aspects of the images at ``index`` (into the N asked for)."""
+        rows = self.rows[index]
+        return self.pixels[rows], self.aspects[rows]
 
 
-def cached_frames(images: Images, cache: Path, height: int) -> Frames:
-    """Frames of ``images`` from ``cache``, decoding those that are not there yet.
+def cached_frames(data: Path, image_ids: Collection[str], cache: Path, height: int) -> Frames:
+    """Frames of ``image_ids`` from ``cache``, which holds all images of ``data``.
 
     ``height``: pixels of a frame, or that of the smallest image if it has fewer (a cache never
     enlarges). The cache's name carries a hash of files, sizes and times, so that changed data
-    is decoded anew and a half-written cache is never read.
+    is decoded anew and a half-written cache is never read. Raises DataError for an image that
+    ``data`` does not hold, ImageError for one that cannot be read.
     """
+    paths = find_images(data)
     described = hashlib.sha256(str(height).encode())
-    for path in images.paths:
+    for path in paths.values():
         stat = path.stat()
         described.update(f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}\n".encode())
     stem = cache / f"frames-{described.hexdigest()[:16]}"
-    if not stem.with_suffix(".json").is_file():
-        _write_frames(images, stem, height)
-    aspects = np.array(json.loads(stem.with_suffix(".json").read_text())["aspects"], np.float32)
-    return Frames(np.load(stem.with_suffix(".npy"), mmap_mode="r"), aspects)
+    index = stem.with_suffix(".json")
+    if not index.is_file():
+        _write_frames(paths, stem, height)
+    aspects: dict[str, float] = json.loads(index.read_text(encoding="utf-8"))
+    number = {image_id: row for row, image_id in enumerate(aspects)}
+    absent = [image_id for image_id in image_ids if image_id not in number]
+    if absent:
+        raise DataError(f"{data} does not hold {absent[0]} ({len(absent)} such images).")
+    return Frames(
+        pixels=np.load(stem.with_suffix(".npy"), mmap_mode="r"),
+        aspects=np.array(list(aspects.values()), np.float32),
+        rows=np.array([number[image_id] for image_id in image_ids], np.int64),
+    )
 
 
-def _write_frames(images: Images, stem: Path, height: int) -> None:
+def _write_frames(paths: dict[str, Path], stem: Path, height: int) -> None:
     stem.parent.mkdir(parents=True, exist_ok=True)
-    smallest = min(_image_height(path) for path in images.paths)
-    height = min(height, smallest)
+    height = min(height, *map(_image_height, paths.values()))
     width = round(height * CACHE_ASPECT)
     frames = np.lib.format.open_memmap(
-        stem.with_suffix(".npy"), mode="w+", dtype=np.uint8, shape=(len(images), height, width, 3)
+        stem.with_suffix(".npy"), mode="w+", dtype=np.uint8, shape=(len(paths), height, width, 3)
     )
 
     def one(path: Path) -> tuple[np.ndarray, float]:
@@ -209,12 +226,14 @@ def _write_frames(images: Images, stem: Path, height: int) -> None:
             pixels = np.asarray(resized)
         return pixels, aspect
 
-    aspects = []
-    for index, (pixels, aspect) in enumerate(_threaded(one, images.paths, "Caching images")):
-        frames[index] = pixels
-        aspects.append(round(aspect, 5))
+    aspects = {}
+    results = _threaded(one, paths.values(), "Caching images")
+    for row, (image_id, (pixels, aspect)) in enumerate(zip(paths, results, strict=True)):
+        frames[row] = pixels
+        aspects[image_id] = round(aspect, 5)
     frames.flush()
-    write_json(stem.with_suffix(".json"), {"height": height, "width": width, "aspects": aspects})
+    # The index comes last, as the sign that the pixels are whole.
+    write_json(stem.with_suffix(".json"), aspects)
 
 
 def _image_height(path: Path) -> int:

@@ -197,13 +197,9 @@ class _Trainer:
 
     def loss(self, rows: torch.Tensor, views: augment.Views) -> torch.Tensor:
         """Loss of one batch; teacher and student are given the very same tensor of views."""
-        device, index, frames = self.accelerator.device, rows.numpy(), self.batches.frames
-        images = augment.apply(
-            torch.from_numpy(frames.pixels[index]),
-            torch.from_numpy(frames.aspects[index]),
-            views,
-            self.run.preprocessing,
-        ).to(device)
+        device, index = self.accelerator.device, rows.numpy()
+        pixels, aspects = map(torch.from_numpy, self.batches.frames.take(index))
+        images = augment.apply(pixels, aspects, views, self.run.preprocessing).to(device)
         labels = torch.from_numpy(self.batches.labels[index]).to(device)
         with self.accelerator.autocast():
             logits = self.network(images)

@@ -65,7 +65,7 @@ def train_session(
         )
     training, validation = (read_split(data, splits, name) for name in ("train", "validation"))
     batches = Batches(
-        frames=cached_frames(training, cache, recipe.cache_height),
+        frames=cached_frames(data, training.image_ids, cache, recipe.cache_height),
         labels=training.labels,
         validation=prepare_images(validation, preprocessing),
         validation_labels=validation.labels,
