@@ -20,6 +20,7 @@ app = typer.Typer(
 console = Console()
 
 RECIPES = Path(__file__).parent / "recipes"
+WEIGHTS = Path("weights")
 Data = Annotated[
     Path | None,
     typer.Option(help="Folder of HAM10000 in its original layout; without it, from the Hub."),
@@ -196,6 +197,64 @@ def student(
             "distillation.alpha": alpha,
         },
     )  # fmt: skip
+
+
+@app.command()
+def evaluate(
+    run: Annotated[Path | None, typer.Option(help="Run folder to measure.")] = None,
+    weights: Annotated[Path, typer.Option(help="Or the released files to measure.")] = WEIGHTS,
+    data: Data = None,
+    splits: Splits = Path("splits.csv"),
+    holdout: Annotated[
+        bool, typer.Option("--holdout", help="Look at holdout: once per released model.")
+    ] = False,
+    output: Annotated[Path | None, typer.Option(help="JSON to write.")] = None,
+    cache: Cache = Path("cache"),
+) -> None:
+    """Measure a run, or the released pair, on validation; on holdout only when asked."""
+    from training.evaluate import evaluate_run, evaluate_weights
+
+    folder = _folder(data, cache, RECIPES / "teacher.yaml")
+    split = "holdout" if holdout else "validation"
+    if run is not None:
+        evaluate_run(run, folder, splits, split, output)
+    else:
+        evaluate_weights(weights, folder, splits, split, output)
+
+
+@app.command()
+def export(
+    teacher: Annotated[Path, typer.Option(help="Run folder.")] = Path("runs/teacher"),
+    student: Annotated[Path, typer.Option(help="Run folder.")] = Path("runs/student"),
+    data: Data = None,
+    splits: Splits = Path("splits.csv"),
+    output: Annotated[Path, typer.Option(help="Folder to write.")] = WEIGHTS,
+    cache: Cache = Path("cache"),
+) -> None:
+    """Write both models as ONNX, checked against torch, with manifest and model cards.
+
+    Opens the holdout split: do this once per released model.
+    """
+    from training.export import export
+
+    export(teacher, student, _folder(data, cache, RECIPES / "teacher.yaml"), splits, output)
+
+
+@app.command()
+def report(
+    weights: Annotated[Path, typer.Option(help="Released files.")] = WEIGHTS,
+    readme: Annotated[Path, typer.Option(help="File with the results marks.")] = Path("README.md"),
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit 1 when the table is stale.")
+    ] = False,
+) -> None:
+    """Put the results table of the manifest into README.md."""
+    from training.report import write_results
+
+    current = write_results(weights, readme, check=check)
+    if check and not current:
+        console.print(f"The results of {readme} are stale: run `python -m training report`.")
+        raise typer.Exit(1)
 
 
 def _train(recipe_path, data, splits, output, cache, init, resume, teacher, **options) -> None:

@@ -6,7 +6,6 @@ what an uninterrupted run on one process sees.
 """
 
 import math
-import platform
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ from torch import nn
 
 from mel_demo.images import normalise
 from mel_demo.manifest import CLASS_NAMES, MELANOMA, Preprocessing
-from training import augment, state
+from training import augment, machine, state
 from training.config import Recipe
 from training.data import Frames
 from training.errors import RunError
@@ -166,6 +165,8 @@ class _Trainer:
         bar.remove_task(task)
         mark = "best so far" if better else f"best {progress.best_roc_auc:.4f}"
         # A line of its own, so that a log file without a terminal shows the run as well.
+        if not self.accelerator.is_main_process:
+            return
         bar.console.print(
             f"epoch {progress.epoch}/{recipe.epochs}: "
             f"loss {progress.history[-1]['train_loss']:.4f}, "
@@ -245,7 +246,7 @@ class _Trainer:
             best_epoch=progress.best_epoch,
             best_roc_auc=progress.best_roc_auc,
             hours=round(progress.seconds / 3600, 3),
-            hardware=hardware(self.accelerator),
+            hardware=_hardware(self.accelerator),
             images_per_second=round(progress.images / max(progress.seconds, 1e-9), 1),
             teacher=run.teacher_folder,
         )
@@ -310,15 +311,9 @@ def _claim_folder(run: Run, accelerator: Accelerator) -> None:
     accelerator.wait_for_everyone()
 
 
-def hardware(accelerator: Accelerator) -> str:
-    """The device in words: GPU name, or processor name with the threads used."""
+def _hardware(accelerator: Accelerator) -> str:
+    """The device in words: GPU name, or processor and cores."""
+    device = accelerator.device
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else machine.describe()
     processes = accelerator.num_processes
-    several = f", {processes} processes" if processes > 1 else ""
-    if accelerator.device.type == "cuda":
-        return torch.cuda.get_device_name(accelerator.device) + several
-    name = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        models = [x for x in cpuinfo.read_text().splitlines() if x.startswith("model name")]
-        name = models[0].split(":", 1)[1].strip() if models else name
-    return f"{name}, {torch.get_num_threads()} threads{several}"
+    return name + (f", {processes} processes" if processes > 1 else "")

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from accelerate import PartialState
 from accelerate.utils import set_seed
 
 from mel_demo.manifest import Preprocessing
@@ -64,8 +65,10 @@ def train_session(
             "must be given the same view. Train them with the same size and normalisation."
         )
     training, validation = (read_split(data, splits, name) for name in ("train", "validation"))
+    with PartialState().main_process_first():  # which writes the cache, if there is none
+        frames = cached_frames(data, training.image_ids, cache, recipe.cache_height)
     batches = Batches(
-        frames=cached_frames(data, training.image_ids, cache, recipe.cache_height),
+        frames=frames,
         labels=training.labels,
         validation=prepare_images(validation, preprocessing),
         validation_labels=validation.labels,
