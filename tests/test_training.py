@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -76,6 +77,23 @@ def test_resume_after_a_kill_gives_what_no_kill_gives(tiny_training: TinyTrainin
     )
     for key, value in whole.items():
         torch.testing.assert_close(resumed[key], value, rtol=0, atol=0, msg=key)
+
+
+def test_two_processes_share_each_batch(tiny_training: TinyTraining, tmp_path):
+    alone = tiny_training.command("teacher", tmp_path / "two")
+    launcher = str(Path(sys.executable).with_name("torchrun"))
+    environment = ONE_THREAD | {"ACCELERATE_USE_CPU": "true"}
+    done = subprocess.run(
+        [launcher, "--nproc_per_node", "2", *alone[1:]],
+        capture_output=True, text=True, timeout=240, env=environment,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "two" / "run.json").read_text())["hardware"].endswith(
+        "2 processes"
+    )
+    # The same images and views; batch statistics are of half a batch each.
+    for two, one in zip(metrics(tmp_path / "two"), metrics(tiny_training.teacher), strict=True):
+        assert float(two["train_loss"]) == pytest.approx(float(one["train_loss"]), rel=0.1)
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ class Run:
     resume: bool = False
 
 
-def train(run: Run, batches: Batches) -> RunRecord:
+def train(run: Run, batches: Batches, accelerator: Accelerator) -> RunRecord:
     """Train, validating after every epoch; keeps the best weights (EMA) by melanoma ROC-AUC.
 
     Returns the record it wrote. Raises RunError when the folder holds another run, when there is
@@ -80,7 +80,6 @@ def train(run: Run, batches: Batches) -> RunRecord:
             f"{len(batches.labels)} training images do not fill one batch of "
             f"{run.recipe.batch_size}: give a smaller --batch-size."
         )
-    accelerator = Accelerator(mixed_precision=run.recipe.mixed_precision)
     _claim_folder(run, accelerator)
     set_seed(run.recipe.seed + accelerator.process_index)
     trainer = _Trainer(run, batches, accelerator)

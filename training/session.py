@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from accelerate import PartialState
+from accelerate import Accelerator
 from accelerate.utils import set_seed
 
 from mel_demo.manifest import Preprocessing
@@ -31,6 +31,7 @@ def train_session(
     ``init`` replaces the recipe's pretrained weights; ``teacher`` is a run folder. Raises
     TrainingError for whatever the caller can mend.
     """
+    accelerator = Accelerator(mixed_precision=recipe.mixed_precision)
     set_seed(recipe.seed)  # before the network, whose fresh weights are random
     network = build(
         recipe.architecture,
@@ -65,7 +66,7 @@ def train_session(
             "must be given the same view. Train them with the same size and normalisation."
         )
     training, validation = (read_split(data, splits, name) for name in ("train", "validation"))
-    with PartialState().main_process_first():  # which writes the cache, if there is none
+    with accelerator.main_process_first():  # which writes the cache, if there is none
         frames = cached_frames(data, training.image_ids, cache, recipe.cache_height)
     batches = Batches(
         frames=frames,
@@ -87,4 +88,5 @@ def train_session(
             resume=resume,
         ),
         batches,
+        accelerator,
     )
