@@ -1,1 +1,1 @@
-"""mel_demo: melanoma screening by a teacher and its distilled student (a research demonstration)."""
+"""mel_demo: melanoma screening by a teacher and its distilled student, as a demonstration."""

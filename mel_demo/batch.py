@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from mel_demo import operating_point
-from mel_demo.errors import ImageError, SettingError
+from mel_demo.errors import MelDemoError, SettingError
 from mel_demo.images import SUFFIXES, open_image
 from mel_demo.manifest import CLASS_NAMES
 from mel_demo.screening import Screener
@@ -55,31 +55,28 @@ def find_images(paths: Iterable[Path]) -> list[Path]:
 
 
 def screen_file(screener: Screener, path: Path, target_sensitivity: float) -> list[Row]:
-    """One row per model, or one row with an empty model and the error where it is unreadable."""
+    """One row per model, or one row with an empty model and the error where it cannot be judged."""
     # A name that is not UTF-8 must not stop the table.
     name = os.fsencode(path).decode("utf-8", "replace")
-    empty = dict.fromkeys(COLUMNS, "") | {"image": name}
     try:
         screening = screener.screen(open_image(path))
-    except ImageError as error:
-        return [empty | {"error": str(error)}]
+    except MelDemoError as error:
+        return [dict.fromkeys(COLUMNS, "") | {"image": name, "error": str(error)}]
     rows = []
     for key, prediction in screening.predictions.items():
         table = screener.manifest.models[key].operating_table
         decision = operating_point.decide(prediction, table, target_sensitivity)
-        row = empty | {
+        row = {
+            "image": name,
             "model": key,
             "melanoma_probability": f"{prediction.melanoma_probability:.6g}",
             "threshold": f"{decision.point.threshold:.6g}",
             "decision": REFER if decision.refer else NO_REFERRAL,
+            "error": "",
         }
-        rows.append(
-            row
-            | {
-                name: f"{value:.6g}"
-                for name, value in zip(CLASS_NAMES, prediction.probabilities, strict=True)
-            }
-        )
+        for class_name, probability in zip(CLASS_NAMES, prediction.probabilities, strict=True):
+            row[class_name] = f"{probability:.6g}"
+        rows.append(row)
     return rows
 
 
@@ -105,17 +102,15 @@ def replacing(path: Path) -> Iterator[TextIO]:
     direct = target.exists() and not target.is_file()
     temporary = target if direct else target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        file = temporary.open("w", encoding="utf-8", newline="")
-    except OSError as error:
-        raise SettingError(
-            f"{path} cannot be written ({error.strerror}). Name a file in a folder that exists "
-            "and that you may write to."
-        ) from error
-    try:
-        with file:
+        with temporary.open("w", encoding="utf-8", newline="") as file:
             yield file
         if not direct:
             os.replace(temporary, target)
+    except OSError as error:
+        raise SettingError(
+            f"{path} cannot be written ({error.strerror}). Name a file in a folder that exists, "
+            "that you may write to, and that has room."
+        ) from error
     finally:
         if not direct:
             temporary.unlink(missing_ok=True)

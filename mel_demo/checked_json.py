@@ -5,6 +5,7 @@ Knows the types of JSON and the manifest's way out; it does not know what the ke
 """
 
 import math
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -43,7 +44,7 @@ class Node:
     def items(self) -> Iterator[tuple[str, "Node"]]:
         return ((key, self[key]) for key in self.mapping())
 
-    def list(self, length: int | None = None) -> list["Node"]:
+    def elements(self, length: int | None = None) -> list["Node"]:
         if not isinstance(self.value, list) or (length is not None and len(self.value) != length):
             raise self.refuse("a list" + (f" of {length}" if length is not None else ""))
         return [Node(item, f"{self.path}[{index}]") for index, item in enumerate(self.value)]
@@ -60,8 +61,9 @@ class Node:
 
     def number(self, low: float = -math.inf, high: float = math.inf) -> float:
         fits = isinstance(self.value, int | float) and not isinstance(self.value, bool)
-        # json reads the literals NaN and Infinity; neither is a measurement.
-        if not fits or not math.isfinite(self.value) or not low <= self.value <= high:
-            bounded = math.isfinite(low) or math.isfinite(high)
-            raise self.refuse("a finite number" + (f" from {low:g} to {high:g}" if bounded else ""))
+        # json reads the literals NaN and Infinity, and integers no float holds: no measurements.
+        if not fits or not abs(self.value) <= sys.float_info.max or not low <= self.value <= high:
+            bounds = f" from {low:g}" if math.isfinite(low) else ""
+            bounds += f" to {high:g}" if math.isfinite(high) else ""
+            raise self.refuse(f"a finite number{bounds}")
         return float(self.value)

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mel_demo import batch, doctor, operating_point
-from mel_demo.errors import MelDemoError
+from mel_demo.errors import MelDemoError, SettingError
 from mel_demo.screening import Screener
 
 
@@ -98,8 +98,18 @@ def serve(
     port: Annotated[int, typer.Option(min=1, max=65535, help="TCP port.")] = 7860,
     weights: Weights = None,
 ) -> None:
-    """Start the page."""
-    raise NotImplementedError
+    """Start the page; ends with Ctrl+C."""
+    screener = Screener(weights)
+    # Gradio takes seconds to import: not for --help, not where the weights do not fit.
+    from mel_demo.ui.page import build, launch_options
+
+    listening = {"server_name": host, "server_port": port}
+    try:
+        build(screener).launch(**launch_options() | listening)
+    except OSError as error:
+        raise SettingError(
+            f"The page cannot listen on {host}:{port}: {error} Choose another --port or --host."
+        ) from error
 
 
 @app.command(name="doctor")

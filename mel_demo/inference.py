@@ -87,6 +87,8 @@ class Model:
         options = ort.SessionOptions()
         options.inter_op_num_threads = 1
         options.intra_op_num_threads = threads or _cores()
+        # Threads that spin after a run take the cores from the other model and from the page.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             self._session = ort.InferenceSession(
                 path, sess_options=options, providers=["CPUExecutionProvider"]

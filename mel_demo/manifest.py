@@ -168,7 +168,7 @@ def load_manifest(folder: Path) -> Manifest:
         raise ManifestError(f"{path} is not UTF-8 text. Fetch or export it again.") from error
     try:
         content = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise ManifestError(f"{path} is not JSON ({error}). Fetch or export it again.") from error
     try:
         return _manifest(Node(content, ""))
@@ -234,12 +234,12 @@ def _manifest(root: Node) -> Manifest:
 def _model(key: str, node: Node) -> ModelSpec:
     file = node["file"].text()
     # The name is joined to a folder: a path in it could lead out of that folder.
-    if Path(file).name != file or "\\" in file:
+    if Path(file).name != file or file == ".." or "\\" in file:
         raise node["file"].refuse("a plain file name")
     sha256 = node["sha256"].text()
     if not re.fullmatch(r"[0-9a-f]{64}", sha256):
         raise node["sha256"].refuse("64 hexadecimal digits in lower case")
-    class_names = tuple(item.text() for item in node["class_names"].list())
+    class_names = tuple(item.text() for item in node["class_names"].elements())
     if class_names != CLASS_NAMES:
         raise node["class_names"].refuse(f"the classes {', '.join(CLASS_NAMES)} in this order")
     temperature = node["temperature"].number()
@@ -275,13 +275,13 @@ def _model(key: str, node: Node) -> ModelSpec:
 def _preprocessing(node: Node) -> Preprocessing:
     if node["resample"].text() != "bilinear":
         raise node["resample"].refuse("'bilinear', the only resampling this version knows")
-    std = tuple(item.number() for item in node["std"].list(3))
+    std = tuple(item.number() for item in node["std"].elements(3))
     if min(std) <= 0:
         raise node["std"].refuse("three numbers greater than 0")
     return Preprocessing(
         size=node["size"].integer(low=1),
         max_aspect_ratio=node["max_aspect_ratio"].number(low=1),
-        mean=tuple(item.number() for item in node["mean"].list(3)),
+        mean=tuple(item.number() for item in node["mean"].elements(3)),
         std=std,
     )
 
@@ -304,7 +304,7 @@ def _interval(node: Node, low: float = -math.inf, high: float = math.inf) -> Int
 
 
 def _operating_table(node: Node) -> OperatingTable:
-    nodes = node["rows"].list()
+    nodes = node["rows"].elements()
     if not nodes:
         raise node["rows"].refuse("a list of at least one row")
     rows = tuple(_row(item) for item in nodes)

@@ -1,0 +1,16 @@
+"""The Space's entry: builds the page; starts it when this file is run.
+
+GRADIO_SERVER_NAME and GRADIO_SERVER_PORT choose where it listens, MEL_WEIGHTS which weights.
+"""
+
+import sys
+
+from mel_demo.errors import MelDemoError
+from mel_demo.ui.page import build, launch_options
+
+if __name__ == "__main__":
+    try:
+        demo = build()
+    except MelDemoError as error:
+        sys.exit(f"Error: {error}")
+    demo.launch(**launch_options())

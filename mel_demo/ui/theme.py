@@ -1,0 +1,30 @@
+"""The page's look: one theme on system fonts, so that nothing is fetched from elsewhere."""
+
+from pathlib import Path
+
+import gradio as gr
+
+STYLE = Path(__file__).with_name("style.css")
+_SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
+_MONO = ("ui-monospace", "Menlo", "Consolas", "monospace")
+
+
+def theme() -> gr.themes.Base:
+    """Neutral greys and one blue; fonts of the reader's own system."""
+    return gr.themes.Base(
+        primary_hue=gr.themes.colors.blue,
+        neutral_hue=gr.themes.colors.slate,
+        font=_SANS,
+        font_mono=_MONO,
+        radius_size=gr.themes.sizes.radius_md,
+    ).set(
+        body_background_fill="#f7f8fa",
+        body_background_fill_dark="#0f1420",
+        background_fill_primary="#ffffff",
+        background_fill_primary_dark="#171d2b",
+        block_background_fill="#ffffff",
+        block_background_fill_dark="#171d2b",
+        block_border_width="1px",
+        body_text_color="#1b2130",
+        body_text_color_dark="#e8ecf4",
+    )

@@ -1,0 +1,137 @@
+"""All models judge one image once, and the image's own weaknesses are named."""
+
+import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mel_demo
+from mel_demo import inference
+from mel_demo.errors import ManifestError, WeightsError
+from mel_demo.manifest import load_manifest
+from mel_demo.screening import Screener, default_weights, findings
+from tests.tiny_weights import melanoma_probability
+
+RED = np.full((450, 600, 3), (255, 0, 0), np.uint8)
+
+
+def test_both_models_judge_the_image(tiny_screener: Screener) -> None:
+    screening = tiny_screener.screen(RED)
+    assert screening.image is RED
+    assert list(screening.predictions) == ["teacher", "student"]
+    assert screening.teacher.melanoma_probability == pytest.approx(melanoma_probability(1), 1e-3)
+    assert screening.student.melanoma_probability == pytest.approx(melanoma_probability(0, 2), 1e-3)
+    assert screening.findings == ()
+    assert screening.milliseconds > 0
+
+
+def count_preparations(screener: Screener, monkeypatch: pytest.MonkeyPatch) -> int:
+    calls = []
+    original = inference.prepare
+    with monkeypatch.context() as patch:
+        patch.setattr(inference, "prepare", lambda *args: calls.append(args) or original(*args))
+        screener.screen(RED)
+    return len(calls)
+
+
+def test_models_that_want_the_image_alike_share_its_preparation(
+    tiny_screener: Screener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert count_preparations(tiny_screener, monkeypatch) == 1
+
+
+def test_models_that_want_it_otherwise_get_their_own(
+    tmp_path: Path,
+    tiny_weights: Path,
+    manifest_json: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = shutil.copytree(tiny_weights, tmp_path / "weights")
+    manifest_json["models"]["student"]["preprocessing"]["mean"] = [0.0, 0.5, 0.0]
+    (folder / "manifest.json").write_text(json.dumps(manifest_json))
+    screener = Screener(folder)
+    assert count_preparations(screener, monkeypatch) == 2
+    # Green 0 arrives at the student as -0.5: a logit of 8 instead of 4.
+    probability = screener.screen(RED).student.melanoma_probability
+    assert probability == pytest.approx(melanoma_probability(-0.5, 2), 1e-3)
+
+
+def test_threads_may_share_a_screener(tiny_screener: Screener) -> None:
+    reds = list(range(0, 256, 15))
+    images = [np.full((200, 200, 3), (red, 255 - red, 0), np.uint8) for red in reds]
+    with ThreadPoolExecutor(8) as pool:
+        screenings = list(pool.map(tiny_screener.screen, images))
+    for red, screening in zip(reds, screenings, strict=True):
+        teacher, student = melanoma_probability(red / 255), melanoma_probability(1 - red / 255, 2)
+        assert screening.teacher.melanoma_probability == pytest.approx(teacher, 1e-3)
+        assert screening.student.melanoma_probability == pytest.approx(student, 1e-3)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "codes"),
+    [
+        (600, 450, []),
+        (512, 512, []),
+        (160, 160, []),
+        (3000, 4000, []),
+        (600, 400, []),
+        (159, 200, ["enlarged"]),
+        (80, 60, ["enlarged"]),
+        (1920, 1080, ["elongated"]),
+        (300, 900, ["elongated"]),
+        (1000, 50, ["enlarged", "elongated"]),
+        (1, 1, ["enlarged"]),
+    ],
+)
+def test_findings(tiny_screener: Screener, width: int, height: int, codes: list[str]) -> None:
+    rgb = np.zeros((height, width, 3), np.uint8)
+    found = tiny_screener.screen(rgb).findings
+    assert [finding.code for finding in found] == codes
+    assert found == tuple(findings(rgb, tiny_screener.manifest))
+    for finding in found:
+        assert finding.severity in ("info", "warning")
+        assert f"{width} x {height}" in finding.text
+
+
+def test_the_elongated_finding_says_how_much_was_judged(tiny_screener: Screener) -> None:
+    (finding,) = findings(np.zeros((300, 720, 3), np.uint8), tiny_screener.manifest)
+    assert "50%" in finding.text
+
+
+@pytest.mark.parametrize(
+    ("file", "error"),
+    [("manifest.json", ManifestError), ("teacher.onnx", WeightsError)],
+)
+def test_a_folder_with_something_missing(
+    tmp_path: Path, tiny_weights: Path, file: str, error: type[Exception]
+) -> None:
+    folder = shutil.copytree(tiny_weights, tmp_path / "weights")
+    (folder / file).unlink()
+    with pytest.raises(error, match=file):
+        Screener(folder)
+
+
+def test_changed_weights_are_not_run(tmp_path: Path, tiny_weights: Path) -> None:
+    folder = shutil.copytree(tiny_weights, tmp_path / "weights")
+    shutil.copy(folder / "teacher.onnx", folder / "student.onnx")
+    with pytest.raises(WeightsError, match=r"student\.onnx"):
+        Screener(folder)
+
+
+def test_default_weights(
+    tmp_path: Path, tiny_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MEL_WEIGHTS", raising=False)
+    assert default_weights() == Path(mel_demo.__file__).parents[1] / "weights"
+    monkeypatch.setenv("MEL_WEIGHTS", "")
+    assert default_weights() == Path(mel_demo.__file__).parents[1] / "weights"
+    monkeypatch.setenv("MEL_WEIGHTS", str(tiny_weights))
+    assert default_weights() == tiny_weights
+    assert Screener().manifest == load_manifest(tiny_weights)
+    monkeypatch.setenv("MEL_WEIGHTS", str(tmp_path / "nowhere"))
+    with pytest.raises(WeightsError, match=r"MEL_WEIGHTS=.*nowhere is not a folder"):
+        default_weights()
