@@ -1,0 +1,85 @@
+"""Model cards: what a released model is and is not, in Markdown, from the manifest alone."""
+
+from mel_demo.manifest import CLASS_NAMES, ModelSpec
+from training.words import megabytes, show
+
+_METRICS = {
+    "roc_auc": "ROC-AUC, melanoma against the rest",
+    "average_precision": "Average precision",
+    "sensitivity_at_95": "Sensitivity at the 95 % setting",
+    "specificity_at_95": "Specificity at the 95 % setting",
+    "ece": "ECE of the melanoma probability, 15 bins",
+    "brier": "Brier score of the melanoma probability",
+}
+# Starting weights whose name would mislead.
+_STARTS = {
+    "efficientnet_b1_grown": "This file is not a published ImageNet EfficientNet: it was grown, in "
+    "the manner of Net2Net, from timm's mobilenetv2_100 (ImageNet weights, Apache-2.0).",
+}
+_PERCENT = ("sensitivity_at_95", "specificity_at_95")
+
+
+def model_card(spec: ModelSpec) -> str:
+    """The card of one model; every number in it is the manifest's."""
+    data, training = spec.data, spec.training
+    holdout = spec.operating_table.holdout_lesions
+    share = 100 * data["melanomas"]["holdout"] / data["images"]["holdout"]
+    rows = "\n".join(
+        f"| {words} | {show(spec.metrics['holdout'][name], name in _PERCENT)} "
+        f"| {show(spec.metrics['validation'][name], name in _PERCENT)} |"
+        for name, words in _METRICS.items()
+    )
+    return f"""---
+license: cc-by-nc-4.0
+library_name: onnxruntime
+pipeline_tag: image-classification
+tags: [dermoscopy, melanoma, research]
+---
+
+# mel_demo {spec.key}: {spec.architecture}
+
+A classifier of dermoscopic images into seven diagnoses ({", ".join(CLASS_NAMES)}), used to screen
+for melanoma. **For research and demonstration only: not a medical device, and no basis for a
+decision about a patient.**
+
+- File: `{spec.file}`, {megabytes(spec.bytes)} MB, {spec.parameters / 1e6:.2f} million parameters,
+  SHA-256 `{spec.sha256}`.
+- Input `image`: RGB, {spec.preprocessing.size} x {spec.preprocessing.size}, the image's centre
+  (longer side at most {spec.preprocessing.max_aspect_ratio:g} times the shorter), bilinear.
+  Outputs: `logits`, and `cam`, the Grad-CAM map of each class's log-odds.
+- Recipe `{spec.recipe}` at commit `{spec.source_commit}`, seed
+  {training["seed"]}, {training["epochs"]} epochs (the best by validation ROC-AUC is kept),
+  {training["hours"]:.2f} hours on {training["hardware"]}.
+- Starting weights: {_start(training["init"])}
+
+## Data
+
+{data["name"]} (doi {data["doi"]}), licence {data["licence"]}: the weights are released for
+non-commercial research under the same terms. Split by lesion: {data["images"]["train"]} images for
+training, {data["images"]["validation"]} for validation (epochs and thresholds are chosen there),
+{data["images"]["holdout"]} for holdout. Splits file SHA-256 `{data["splits_sha256"]}`.
+
+## Measured
+
+Holdout: {data["images"]["holdout"]} images of {holdout.melanoma} melanomas and {holdout.other}
+other lesions. In brackets 95 % intervals by bootstrap over lesions. The 95 % setting is the largest
+threshold that catches at least 95 % of the melanoma images of validation.
+
+| | holdout | validation |
+| --- | --- | --- |
+{rows}
+
+## Limits
+
+- Trained on one public collection, mostly of light skin, taken with dermatoscopes in Austria and
+  Australia; phone photographs, other skin and other devices were not measured.
+- {share:.0f} % of the holdout images are melanomas. Where melanoma is rarer, even more of the
+  referrals are false alarms: predictive values do not carry over.
+- Probabilities are not calibrated (temperature {spec.temperature:g}).
+- The evidence map shows what the network weighed, not where disease is.
+"""
+
+
+def _start(init: str) -> str:
+    notes = [note for name, note in _STARTS.items() if name in init]
+    return " ".join([f"{init}.", *notes])

@@ -1,0 +1,195 @@
+"""From two runs to a released weights folder: ONNX files, manifest, model cards, all or nothing.
+
+Everything is written to a temporary folder and measured there on the exported files; what stood in
+the output folder is replaced at the end. Knows the order of the work; the parts are in ``graph``,
+``evaluate``, ``entries`` and ``cards``.
+"""
+
+import os
+import statistics
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from torch import nn
+
+from mel_demo.images import normalise, open_image
+from mel_demo.inference import Model
+from mel_demo.manifest import (
+    FILE_NAME,
+    FORMAT,
+    MELANOMA,
+    Manifest,
+    ModelSpec,
+    load_manifest,
+    verify_weights,
+)
+from mel_demo.operating_point import DEFAULT_TARGET, choose
+from training import machine
+from training.cards import model_card
+from training.entries import intervals, model_entry, onnx_metadata
+from training.errors import ExportError, RunError
+from training.evaluate import Pixels, check_splits, command, measure, now, print_evaluation
+from training.files import git_commit, write_json, write_text
+from training.graph import export_onnx
+from training.metrics import operating_table
+from training.models import RunRecord, load_run, parameters
+from training.scores import Scores, score_onnx
+from training.splits import read_splits
+from training.words import megabytes
+
+CHECKED_IMAGES = 10
+TIMED_IMAGES = 50
+# Four bytes a weight and little else; more means that something else is in the file.
+_MOST_BYTES = {"efficientnet_b1": 26_000_000, "mobilenetv3_small_100": 6_200_000}
+
+
+@dataclass(frozen=True)
+class _Source:
+    network: nn.Module
+    record: RunRecord
+
+
+def export(teacher: Path, student: Path, data: Path, splits: Path, output: Path) -> Manifest:
+    """Release two runs into ``output`` and return the manifest written there.
+
+    Raises DataError when ``splits`` are not those of both runs, RunError when a run has the other
+    role, ExportError when a file is not equal to its source or is not served as it was measured.
+    After an error ``output`` is as it was.
+    """
+    sources = {
+        "teacher": _load("teacher", teacher, splits),
+        "student": _load("student", student, splits),
+    }
+    pixels = {split: Pixels(data, splits, split) for split in ("validation", "holdout")}
+    output.parent.mkdir(parents=True, exist_ok=True)
+    # Beside the output, so that files can be moved there in one step.
+    with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as name:
+        folder = Path(name)
+        for role, source in sources.items():
+            _export_checked(source, pixels["validation"], folder / f"{role}.onnx")
+        scores = {
+            split: {
+                role: score_onnx(
+                    folder / f"{role}.onnx",
+                    found.images,
+                    found.prepared(source.record.preprocessing),
+                    source.record.preprocessing,
+                )
+                for role, source in sources.items()
+            }
+            for split, found in pixels.items()
+        }
+        content = _content(folder, sources, scores, splits)
+        write_json(folder / FILE_NAME, content)
+        for key, spec in load_manifest(folder).models.items():
+            content["models"][key]["latency"] = _serve(
+                spec, folder, pixels["validation"], scores["validation"][key]
+            )
+        write_json(folder / FILE_NAME, content)
+        manifest = load_manifest(folder)
+        for key, spec in manifest.models.items():
+            write_text(folder / f"{key}.md", model_card(spec))
+        _move(folder, output)
+    Console().print(f"Written: {output / FILE_NAME}, weights and model cards beside it")
+    return manifest
+
+
+def _load(role: str, folder: Path, splits: Path) -> _Source:
+    network, record = load_run(folder)
+    if record.role != role:
+        raise RunError(f"{folder} is the run of a {record.role}: give it as --{record.role}.")
+    check_splits(splits, record.splits_sha256, f"the run {folder}")
+    return _Source(network, record)
+
+
+def _export_checked(source: _Source, validation: Pixels, path: Path) -> None:
+    preprocessing = source.record.preprocessing
+    rows = _spread(validation.images.labels == MELANOMA)
+    images = normalise(validation.prepared(preprocessing)[rows], preprocessing)
+    found = export_onnx(source.network, images, path, onnx_metadata(source.record))
+    size = path.stat().st_size
+    console = Console(highlight=False)
+    console.print(
+        f"{path.name}: {megabytes(size)} MB. On {len(rows)} validation images, largest difference "
+        f"from torch: logits {found.logits:.1e}; from pytorch-grad-cam: maps {found.cam:.1e}"
+    )
+    most = _MOST_BYTES.get(source.record.architecture, size)
+    if size > most:
+        console.print(f"{path.name} has {size} bytes, expected {most} at most", style="yellow")
+
+
+def _spread(melanoma: np.ndarray) -> np.ndarray:
+    """Rows of the images an export is checked on: half melanomas, evenly over the split."""
+    halves = []
+    for rows in (np.flatnonzero(melanoma), np.flatnonzero(~melanoma)):
+        halves.extend(rows[np.linspace(0, len(rows) - 1, CHECKED_IMAGES // 2).round().astype(int)])
+    return np.array(halves)
+
+
+def _content(
+    folder: Path,
+    sources: dict[str, _Source],
+    scores: dict[str, dict[str, Scores]],
+    splits: Path,
+) -> dict:
+    """The manifest's values, all but the latencies."""
+    tables = {
+        role: operating_table(scores["validation"][role].judged(), scores["holdout"][role].judged())
+        for role in sources
+    }
+    thresholds = {role: choose(table, DEFAULT_TARGET).threshold for role, table in tables.items()}
+    evaluations = [measure(split, found, thresholds) for split, found in scores.items()]
+    for found in evaluations:
+        print_evaluation(found, "exported models")
+    rows = read_splits(splits)
+    return {
+        "format": FORMAT,
+        "created": now(),
+        "exported_by": {"command": command(), "git_commit": git_commit()},
+        "agreement": {found.split: intervals(found.agreement) for found in evaluations},
+        "models": {
+            role: model_entry(
+                folder / f"{role}.onnx",
+                source.record,
+                parameters(source.network),
+                rows,
+                evaluations,
+                tables[role],
+            )
+            | {"latency": {}}
+            for role, source in sources.items()
+        },
+    }
+
+
+def _serve(spec: ModelSpec, folder: Path, pixels: Pixels, scores: Scores) -> dict:
+    """Judge images one by one as the page does: time it, and compare with what was measured."""
+    model = Model(spec, verify_weights(spec, folder))
+    measured = scores.judged().probability
+    times = []
+    for index, path in enumerate(pixels.images.paths[:TIMED_IMAGES]):
+        prediction = model.predict(open_image(path))
+        if prediction.melanoma_probability != measured[index]:
+            raise ExportError(
+                f"The {spec.key} is served with a melanoma probability of "
+                f"{prediction.melanoma_probability!r} for {path.name}, but was measured with "
+                f"{measured[index]!r}: mel_demo.inference and training.scores differ."
+            )
+        times.append(prediction.milliseconds)
+    return {
+        "milliseconds": round(statistics.median(times), 1),
+        "note": f"median of {len(times)} images of HAM10000, one at a time, cropped, scaled and "
+        f"judged by mel_demo.inference; {machine.describe()}; by `python -m training export`",
+    }
+
+
+def _move(folder: Path, output: Path) -> None:
+    """Replace the files of ``output``; killed half-way it has no manifest, never a wrong one."""
+    output.mkdir(exist_ok=True)
+    (output / FILE_NAME).unlink(missing_ok=True)
+    files = sorted(folder.iterdir(), key=lambda file: file.name == FILE_NAME)  # manifest last
+    for file in files:
+        os.replace(file, output / file.name)

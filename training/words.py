@@ -1,0 +1,22 @@
+"""Measured numbers in words, the same in tables, cards and README. Knows no file and no model."""
+
+from mel_demo.manifest import Interval
+
+
+def show(interval: Interval, percent: bool = False) -> str:
+    """A value and its interval, "0.912 (0.880 to 0.941)", in percent "91.2 % (88.0 to 94.1)".
+
+    "undefined" where there is no value.
+    """
+    if interval.value is None:
+        return "undefined"
+    scale, digits, unit = (100, 1, " %") if percent else (1, 3, "")
+    value = f"{interval.value * scale:.{digits}f}{unit}"
+    if interval.low is None:
+        return value
+    return f"{value} ({interval.low * scale:.{digits}f} to {interval.high * scale:.{digits}f})"
+
+
+def megabytes(size: int) -> str:
+    """Bytes as millions of them: "6.1"."""
+    return f"{size / 1e6:.1f}"
