@@ -79,7 +79,7 @@ def write_ham10000(
     with (root / "HAM10000_metadata.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(
-            "lesion_id image_id dx dx_type age sex localization dataset".split()
+            ["lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization", "dataset"]
         )
         writer.writerows(rows)
     return root

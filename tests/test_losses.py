@@ -55,7 +55,8 @@ def test_distillation_by_hand(temperature):
     divergence = (p * (p.log() - q.log())).sum(1).mean()
     hard = torch.tensor(0.7)
     expected = 0.3 * temperature**2 * divergence + 0.7 * hard
-    got = distillation_loss(student, teacher, hard, Distillation(temperature=temperature, alpha=0.3))
+    options = Distillation(temperature=temperature, alpha=0.3)
+    got = distillation_loss(student, teacher, hard, options)
     torch.testing.assert_close(got, expected)
 
 

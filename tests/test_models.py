@@ -17,7 +17,7 @@ def test_a_fresh_classifier_starts_undecided():
 
 
 def test_unknown_architecture_suggests_similar_ones():
-    with pytest.raises(RecipeError, match="efficientnet_b9.*similar.*efficientnet"):
+    with pytest.raises(RecipeError, match=r"efficientnet_b9.*similar.*efficientnet"):
         build("efficientnet_b9")
 
 
@@ -38,7 +38,7 @@ def test_init_without_classifier_in_half_precision_is_cast(half_precision_file):
 
 
 def test_init_of_another_architecture_is_refused_by_name(half_precision_file):
-    with pytest.raises(RecipeError, match="does not fit.*the first is"):
+    with pytest.raises(RecipeError, match=r"does not fit.*the first is"):
         build("mobilenetv3_small_100", init=half_precision_file[0])
 
 
@@ -67,5 +67,5 @@ def test_a_folder_that_is_no_run(tmp_path):
 
 def test_a_record_of_another_version_names_the_keys(tmp_path):
     (tmp_path / "run.json").write_text(json.dumps({"role": "teacher"}))
-    with pytest.raises(RunError, match="another version: .*architecture"):
+    with pytest.raises(RunError, match=r"another version: .*architecture"):
         load_record(tmp_path)

@@ -7,8 +7,8 @@ melanoma is relu(0.5 - red) (or green) of each fifth of the image. The student's
 A red image is nothing for the teacher and a melanoma for the student.
 
 Operating table: 20 melanomas and 100 others in validation and in holdout, thresholds 0.80, 0.76
-... 0.04. Target 0.80 chooses 0.20, 0.95 chooses 0.08, 0.995 chooses 0.04: mid-grey (teacher 0.143) is
-referred at 0.95 and not at 0.80.
+... 0.04. Target 0.80 chooses 0.20, 0.95 chooses 0.08, 0.995 chooses 0.04: mid-grey (teacher 0.143)
+is referred at 0.95 and not at 0.80.
 """
 
 import hashlib
