@@ -26,7 +26,7 @@ results: $(VENV)/.training
 	$(BIN)/python -m training report --weights weights --readme README.md
 
 screenshots: $(VENV)/.training
-	$(BIN)/python docs/make_screenshots.py --weights weights --output-dir docs
+	$(BIN)/python -m docs.make_screenshots --weights weights --output-dir docs
 
 # The stamps record what was installed: serving alone, or everything.
 $(VENV)/.serving: requirements.txt
