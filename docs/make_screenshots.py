@@ -15,8 +15,8 @@ import typer
 from PIL import Image
 from playwright.sync_api import Browser
 
+from docs.drawn_lesion import drawn_lesion
 from tests.browsing import browser, chromium, open_page, upload
-from tests.lesions import draw_lesion
 from tests.running import running_app
 
 SHOTS = {
@@ -37,7 +37,7 @@ def main(
         sys.exit("Chromium is not installed: `apt-get install chromium`.")
     with tempfile.TemporaryDirectory() as name:
         lesion = Path(name) / "lesion.jpg"
-        draw_lesion("mel", seed=3, size=(600, 450)).save(lesion, quality=95)
+        drawn_lesion().save(lesion, quality=95)
         with running_app(weights.resolve(), Path(name) / "cache") as app, browser() as chrome:
             for shot, options in SHOTS.items():
                 path = output_dir / f"{shot}.png"
@@ -56,8 +56,8 @@ def _take(chrome: Browser, url: str, lesion: Path, path: Path, options: dict) ->
     page.wait_for_timeout(800)  # the figures' and the map handle's own transitions
     page.screenshot(path=path)
     page.context.close()
-    # 256 colours: the pictures stay in the history for good.
-    Image.open(path).convert("RGB").quantize(256).save(path, optimize=True)
+    # Without the alpha channel, and packed well: the pictures stay in the history for good.
+    Image.open(path).convert("RGB").save(path, optimize=True)
 
 
 if __name__ == "__main__":
