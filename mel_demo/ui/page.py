@@ -21,8 +21,8 @@ from mel_demo.ui.theme import STYLE, theme
 from mel_demo.ui.upload import image_input
 
 TITLE = "Melanoma screening, teacher and student"
-KEPT_SECONDS = 600
-"""How long an upload's copy and a session's answers stay on the server."""
+FILES_SECONDS, SESSION_SECONDS = 600, 3600
+"""How long an upload's copy, and a session's numbers, stay on the server."""
 SHOWN_MODELS = ("teacher", "student")
 _REAR_CAMERA = {"video": {"facingMode": {"ideal": "environment"}}}
 
@@ -38,9 +38,9 @@ class Page:
         """Components and events; nothing is launched."""
         points = judge.choose_points(self.screener, DEFAULT_TARGET)
         with gr.Blocks(
-            title=TITLE, analytics_enabled=False, delete_cache=(KEPT_SECONDS // 2, KEPT_SECONDS)
+            title=TITLE, analytics_enabled=False, delete_cache=(FILES_SECONDS // 2, FILES_SECONDS)
         ) as blocks:
-            session = gr.State(None, time_to_live=KEPT_SECONDS)
+            session = gr.State(None, time_to_live=SESSION_SECONDS)
             gr.HTML(panels.HEADER)
             with gr.Row():
                 with gr.Column(scale=5, min_width=300):
