@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,8 +19,9 @@ from mel_demo.manifest import Preprocessing
 from tests.tiny_training import ONE_THREAD, TinyTraining, run, training
 from training.config import RECIPES, load_recipe
 from training.data import Frames
-from training.loop import Batches, Run, _Trainer
+from training.loop import Batches, Run, Trainer
 from training.models import load_run
+from training.session import train_session
 
 
 def metrics(folder: Path) -> list[dict[str, str]]:
@@ -77,6 +79,24 @@ def test_resume_after_a_kill_gives_what_no_kill_gives(tiny_training: TinyTrainin
     )
     for key, value in whole.items():
         torch.testing.assert_close(resumed[key], value, rtol=0, atol=0, msg=key)
+
+
+def test_who_resumes_need_not_name_the_starting_weights_again(tiny_training, tmp_path):
+    shutil.copytree(tiny_training.teacher, tmp_path / "run")
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    (tmp_path / "run" / "run.json").write_text(json.dumps(record | {"init": "grown.safetensors"}))
+    resumed = train_session(
+        load_recipe(tiny_training.root / "teacher.yaml"),
+        recipe_name="teacher.yaml",
+        data=tiny_training.data,
+        splits=tiny_training.splits,
+        output=tmp_path / "run",
+        cache=tiny_training.root / "cache",
+        init=None,
+        teacher=None,
+        resume=True,
+    )
+    assert (resumed.init, resumed.epochs) == ("grown.safetensors", 2)
 
 
 def test_two_processes_share_each_batch(tiny_training: TinyTraining, tmp_path):
@@ -160,7 +180,7 @@ def test_the_teacher_sees_exactly_the_view_the_student_sees(tmp_path):
         init="random",
         teacher=teacher,
     )
-    trainer = _Trainer(run, batches, Accelerator())
+    trainer = Trainer(run, batches, Accelerator())
     for step in range(2):
         trainer.run_step(step)
     assert len(student.seen) == len(teacher.seen) == 2

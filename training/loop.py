@@ -82,9 +82,11 @@ def train(run: Run, batches: Batches, accelerator: Accelerator) -> RunRecord:
         )
     _claim_folder(run, accelerator)
     set_seed(run.recipe.seed + accelerator.process_index)
-    trainer = _Trainer(run, batches, accelerator)
+    trainer = Trainer(run, batches, accelerator)
     if run.resume:
         state.load(accelerator, run.folder)
+    elif accelerator.is_main_process:
+        save_record(run.folder, trainer.record())
     bar = Bar(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -99,7 +101,7 @@ def train(run: Run, batches: Batches, accelerator: Accelerator) -> RunRecord:
     return trainer.record()
 
 
-class _Trainer:
+class Trainer:
     """The moving parts of one run: network, optimiser, schedule, average, progress."""
 
     def __init__(self, run: Run, batches: Batches, accelerator: Accelerator) -> None:

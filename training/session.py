@@ -11,7 +11,7 @@ from training.data import cached_frames, prepare_images, read_split
 from training.errors import RecipeError
 from training.files import sha256
 from training.loop import Batches, Run, train
-from training.models import RunRecord, build, load_run
+from training.models import RunRecord, build, load_record, load_run
 
 
 def train_session(
@@ -40,10 +40,6 @@ def train_session(
         drop_rate=recipe.drop_rate,
         drop_path_rate=recipe.drop_path_rate,
     )
-    if init is not None:
-        origin = f"{init.name} (sha256 {sha256(init)[:12]})"
-    else:
-        origin = f"timm {recipe.architecture}, ImageNet" if recipe.pretrained else "random"
     guide = None
     if teacher is not None:
         if recipe.distillation is None:
@@ -82,7 +78,8 @@ def train_session(
             recipe_name=recipe_name,
             network=network,
             preprocessing=preprocessing,
-            init=origin,
+            # Whoever resumes need not name the starting weights again.
+            init=load_record(output).init if resume else _origin(recipe, init),
             teacher=guide,
             teacher_folder=str(teacher) if teacher else None,
             resume=resume,
@@ -90,3 +87,10 @@ def train_session(
         batches,
         accelerator,
     )
+
+
+def _origin(recipe: Recipe, init: Path | None) -> str:
+    """Where the starting weights come from, in words."""
+    if init is not None:
+        return f"{init.name} (SHA-256 {sha256(init)[:12]}...)"
+    return f"timm {recipe.architecture}, ImageNet" if recipe.pretrained else "random"
