@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from training.errors import RecipeError, RunError
-from training.models import build, load_record, load_run
+from training.models import as_released, build, load_record, load_run
 
 
 def test_a_fresh_classifier_starts_undecided():
@@ -19,6 +19,21 @@ def test_a_fresh_classifier_starts_undecided():
 def test_unknown_architecture_suggests_similar_ones():
     with pytest.raises(RecipeError, match=r"efficientnet_b9.*similar.*efficientnet"):
         build("efficientnet_b9")
+
+
+@pytest.mark.parametrize("architecture", ["test_efficientnet", "mobilenetv3_small_050"])
+def test_the_released_network_says_what_the_trained_one_says(architecture):
+    network = build(architecture).train()
+    with torch.no_grad():
+        for _ in range(3):  # statistics that are not the identity
+            network(torch.rand(8, 3, 64, 64) * 3)
+    images = torch.rand(4, 3, 64, 64)
+    trained = network.eval()(images)
+    released = as_released(network)(images)
+    assert (trained - released).abs().max() < 0.01 * trained.abs().max()
+    for name, weight in network.named_parameters():
+        if weight.ndim > 1:
+            assert torch.equal(weight, weight.half().float()), name
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ Knows nothing of data or of how a network is trained.
 
 import json
 from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
 from pathlib import Path
 
 import timm
@@ -157,11 +158,48 @@ def load_record(folder: Path) -> RunRecord:
 
 
 def load_run(folder: Path) -> tuple[nn.Module, RunRecord]:
-    """The network of a finished (or running) run with its best weights, in eval mode."""
+    """The network of a finished (or running) run with its best weights, in eval mode.
+
+    It is given as it is released (see ``as_released``), so that every later step, from evaluation
+    to distillation, sees the network that is served.
+    """
     folder = Path(folder)
     record = load_record(folder)
     network = build(record.architecture)
     if not (folder / BEST).is_file():
         raise RunError(f"{folder} has no {BEST} yet: the run has not finished its first epoch.")
     network.load_state_dict(load_file(folder / BEST))
-    return network.eval(), record
+    return as_released(network.eval()), record
+
+
+@torch.no_grad()
+def as_released(network: nn.Module) -> nn.Module:
+    """Fold batch norms into the convolutions before them, then round to half precision; in place.
+
+    Released files store weights in half precision, which halves them. Rounded after folding, the
+    network in torch and the exported one are the same to the last bit of every weight. For
+    inference only.
+    """
+    for parent in list(network.modules()):
+        children = list(parent.children())
+        for convolution, norm in pairwise(children):
+            if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                _fold(convolution, norm)
+    for parameter in network.parameters():
+        if parameter.ndim > 1:
+            parameter.copy_(parameter.half().float())
+    return network
+
+
+def _fold(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
+    """Move ``norm``'s scale into ``convolution``; ``norm`` keeps the shift, exactly."""
+    scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+    before = 0.0 if convolution.bias is None else convolution.bias
+    norm.bias.copy_(norm.bias + (before - norm.running_mean) * scale)
+    convolution.weight.mul_(scale.view(-1, 1, 1, 1))
+    if convolution.bias is not None:
+        convolution.bias.zero_()
+    norm.weight.fill_(1)
+    norm.running_mean.zero_()
+    norm.running_var.fill_(1)
+    norm.eps = 0.0
