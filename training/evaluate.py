@@ -154,8 +154,12 @@ def check_splits(splits: Path, wanted: str, whose: str) -> None:
 
 
 def command() -> str:
-    """The command line of this process, for the files it writes."""
-    return shlex.join(["python", *sys.orig_argv[1:]])
+    """The command line of this process, for the files it writes.
+
+    Absolute paths keep their last part: the rest says nothing to a reader on another machine.
+    """
+    given = (Path(word).name if Path(word).is_absolute() else word for word in sys.orig_argv[1:])
+    return shlex.join(["python", *given])
 
 
 def now() -> str:
