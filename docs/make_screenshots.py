@@ -6,24 +6,41 @@ A drawing, since images of the data set may not be redistributed. Needs the pack
 `dev` and Debian's chromium.
 """
 
+import importlib.util
+import shutil
 import sys
 import tempfile
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from PIL import Image
-from playwright.sync_api import Browser
 
 from docs.drawn_lesion import drawn_lesion
-from tests.browsing import browser, chromium, open_page, upload
-from tests.running import running_app
+from tests.running import NotStartedError, running_app
 
-SHOTS = {
-    "page-desktop": {"width": 1280, "height": 1500},
-    "page-dark": {"width": 1280, "height": 860, "color_scheme": "dark"},
-    "page-phone": {"width": 390, "height": 844, "device_scale_factor": 2},
-}
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A picture ``width`` CSS pixels wide, from the top of the page to the end of ``last``."""
+
+    name: str
+    width: int
+    last: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+SHOTS = (
+    Shot("page-desktop", 1280, "#caption-student"),
+    Shot("page-dark", 1280, "#roc", {"color_scheme": "dark"}),
+    Shot("page-phone", 390, "#preset", {"device_scale_factor": 2}),
+)
+_TALL = 2400
+"""Height of the window in pixels: more than any picture, so that no part waits for scrolling."""
 
 
 def main(
@@ -33,28 +50,37 @@ def main(
     output_dir: Annotated[Path, typer.Option(help="Where the pictures go.")] = Path("docs"),
 ) -> None:
     """Take the pictures."""
-    if chromium() is None:
-        sys.exit("Chromium is not installed: `apt-get install chromium`.")
+    if importlib.util.find_spec("playwright") is None:
+        sys.exit("Error: Playwright is not installed: `pip install -e '.[dev]'`.")
+    if shutil.which("chromium") is None:
+        sys.exit("Error: Chromium is not installed: `apt-get install chromium`.")
+    from tests.browsing import browser
+
+    output_dir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
         lesion = Path(name) / "lesion.jpg"
         drawn_lesion().save(lesion, quality=95)
-        with running_app(weights.resolve(), Path(name) / "cache") as app, browser() as chrome:
-            for shot, options in SHOTS.items():
-                path = output_dir / f"{shot}.png"
-                _take(chrome, app.url, lesion, path, options)
-                print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
+        try:
+            with running_app(weights.resolve(), Path(name) / "cache") as app, browser() as chrome:
+                for shot in SHOTS:
+                    path = output_dir / f"{shot.name}.png"
+                    _take(chrome, app.url, lesion, path, shot)
+                    print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
+        except NotStartedError as error:
+            sys.exit(str(error))
 
 
-def _take(chrome: Browser, url: str, lesion: Path, path: Path, options: dict) -> None:
-    page = open_page(chrome, url, **options)
+def _take(chrome: "Browser", url: str, lesion: Path, path: Path, shot: Shot) -> None:
+    from tests.browsing import open_page, upload
+
+    page = open_page(chrome, url, shot.width, _TALL, **shot.options)
     upload(page, str(lesion))
     page.wait_for_selector("#map-student img", state="attached")
-    page.wait_for_function(
-        "[...document.images].every(image => image.naturalWidth > 0"
-        " || image.getBoundingClientRect().top > innerHeight)"
-    )
+    page.wait_for_function("[...document.images].every((image) => image.naturalWidth > 0)")
     page.wait_for_timeout(800)  # the figures' and the map handle's own transitions
-    page.screenshot(path=path)
+    end = page.locator(shot.last).bounding_box()
+    area = {"x": 0, "y": 0, "width": shot.width, "height": end["y"] + end["height"] + 16}
+    page.screenshot(path=path, clip=area)
     page.context.close()
     # Without the alpha channel, and packed well: the pictures stay in the history for good.
     Image.open(path).convert("RGB").save(path, optimize=True)

@@ -12,8 +12,9 @@ import plotly.graph_objects as go
 from mel_demo.manifest import Manifest, OperatingTable
 from mel_demo.operating_point import OperatingPoint
 
-# Paul Tol's "vibrant" blue and orange (personal.sron.nl/~pault), which differ in lightness too.
-COLOURS = {"teacher": "#0077bb", "student": "#ee7733", "student_int8": "#009988"}
+# Paul Tol's "vibrant" colours (personal.sron.nl/~pault), which differ in lightness too; the
+# orange a shade darker, to stand out 3:1 from white as WCAG 2.2 (1.4.11) asks of lines.
+COLOURS = {"teacher": "#0077bb", "student": "#dd6622", "student_int8": "#009988"}
 _SHAPES = {"teacher": "circle", "student": "square", "student_int8": "diamond"}
 _DASHES = {"teacher": "solid", "student": "dash", "student_int8": "dot"}
 _GRID = "rgba(128,128,128,0.25)"

@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -24,9 +25,16 @@ class Running:
     seconds: float
 
 
+class NotStartedError(Exception):
+    """app.py ended, or did not answer in time; the message holds what it wrote."""
+
+
 @contextmanager
 def running_app(weights: Path, cache: Path) -> Iterator[Running]:
-    """``python app.py`` on a free port with ``weights``; uploads are kept below ``cache``."""
+    """``python app.py`` on a free port with ``weights``; uploads are kept below ``cache``.
+
+    Raises NotStartedError.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -35,26 +43,25 @@ def running_app(weights: Path, cache: Path) -> Iterator[Running]:
         "GRADIO_SERVER_PORT": str(port),
         "GRADIO_TEMP_DIR": str(cache),
     }
-    start = time.monotonic()
-    process = subprocess.Popen(
-        [sys.executable, "app.py"],
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
     url = f"http://127.0.0.1:{port}"
-    try:
-        while not _answers(url):
-            if process.poll() is not None or time.monotonic() - start > START_LIMIT:
-                process.kill()
-                raise AssertionError(f"app.py did not start:\n{process.communicate()[0]}")
-            time.sleep(0.05)
-        yield Running(url, time.monotonic() - start)
-    finally:
-        process.terminate()
-        process.communicate(timeout=30)
+    # A file and not a pipe: nobody would read the pipe while the app writes.
+    with tempfile.TemporaryFile("w+") as log:
+        start = time.monotonic()
+        process = subprocess.Popen(
+            [sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=log, stderr=log, text=True
+        )
+        try:
+            while not _answers(url):
+                if process.poll() is not None or time.monotonic() - start > START_LIMIT:
+                    process.kill()
+                    process.wait()
+                    log.seek(0)
+                    raise NotStartedError(f"app.py did not start:\n{log.read()}")
+                time.sleep(0.05)
+            yield Running(url, time.monotonic() - start)
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
 
 
 def _answers(url: str) -> bool:

@@ -124,6 +124,14 @@ class Page:
                 trigger_mode="always_last",
                 concurrency_limit=2,
                 api_visibility="private",
+            ).then(
+                # The slider may have moved while the models ran: its setting has the last word.
+                self.on_target,
+                inputs=[session, slider],
+                outputs=setting,
+                show_progress="hidden",
+                queue=False,
+                api_visibility="private",
             )
             slider.change(
                 self.on_target,
