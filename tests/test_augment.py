@@ -1,5 +1,7 @@
 """Views: an identity view is the serving crop, and the same seed gives the same views anywhere."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -51,7 +53,7 @@ def test_a_quarter_turn_of_a_square_is_a_quarter_turn():
     pixels = frame((150, 150))
     views = augment.draw(1, STILL, torch.Generator())
     turn = torch.tensor([[[0.0, -1.0], [1.0, 0.0]]])
-    turned = augment.Views(turn, views.shift, views.colour, views.gamma, views.box)
+    turned = replace(views, linear=turn)
     given, aspect = torch.from_numpy(pixels.copy())[None], torch.ones(1)
     plain = augment.apply(given, aspect, views, PREPROCESSING)
     quarter = augment.apply(given, aspect, turned, PREPROCESSING)
@@ -77,3 +79,25 @@ def test_erasing_leaves_one_rectangle_of_the_mean_colour():
     erased = view(frame(), STILL.model_copy(update={"erasing": 1.0}), seed=2)
     share = (erased == 0).all(dim=1).float().mean().item()
     assert 0.01 <= share <= 0.16
+
+
+def test_a_turn_of_hue_keeps_grey_grey_and_brightness():
+    grey = np.full((150, 200, 3), 120, np.uint8)
+    turned = view(grey, STILL.model_copy(update={"hue": 1.0}))
+    torch.testing.assert_close(turned, view(grey, STILL), atol=0.02, rtol=0)
+    lesion = frame()
+    assert (
+        view(lesion, STILL.model_copy(update={"hue": 2.0})) - view(lesion, STILL)
+    ).abs().max() > 0.1
+
+
+def test_vignette_rim_and_ruler_darken_and_touch_only_their_place():
+    pale = np.full((150, 200, 3), 200, np.uint8)
+    plain = view(pale, STILL)
+    for name, value in (("vignette", 0.6), ("border", 1.0), ("ruler", 1.0)):
+        changed = view(pale, STILL.model_copy(update={name: value}), seed=5)
+        darker = plain - changed
+        assert darker.min() >= -1e-4, name
+        assert darker.max() > 0.1, name
+        centre = darker[..., 40:56, 40:56]
+        assert centre.abs().max() < 0.25, name

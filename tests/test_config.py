@@ -8,8 +8,8 @@ from training.errors import RecipeError
 
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.name)
 def test_released_recipes_load_and_begin_with_their_command(path):
-    assert load_recipe(path).role == path.stem
-    assert "python -m training" in path.read_text().split("role:")[0]
+    recipe = load_recipe(path)
+    assert f"python -m training {recipe.role} " in path.read_text().split("role:")[0]
 
 
 def test_the_student_distils_as_the_issue_says():
@@ -31,7 +31,7 @@ def test_replacements_reach_nested_values_and_none_keeps_them():
         ({"epochs": 0}, "epochs.*got 0"),
         ({"loss.name": "hinge"}, "loss.name.*hinge"),
         ({"learning_rat": 1.0}, "learning_rat: Extra inputs"),
-        ({"distillation.alpha": 0.5}, "a teacher has no teacher"),
+        ({"start_size": 192}, "start_size .192. must not exceed size"),
         ({"epochs": 1}, "warmup_epochs"),
     ],
 )
@@ -49,3 +49,13 @@ def test_a_broken_recipe_says_so(tmp_path):
     (tmp_path / "broken.yaml").write_text("role: [")
     with pytest.raises(RecipeError, match="is not YAML"):
         load_recipe(tmp_path / "broken.yaml")
+
+
+def test_views_grow_to_full_size_by_two_thirds_of_the_epochs():
+    recipe = load_recipe(RECIPES / "teacher.yaml", start_size=96, size=160, epochs=12)
+    sizes = [recipe.size_at(epoch) for epoch in range(12)]
+    assert sizes[0] == 96
+    assert sizes == sorted(sizes)
+    assert sizes[8:] == [160] * 4
+    assert all(size % 16 == 0 for size in sizes)
+    assert load_recipe(RECIPES / "teacher.yaml", size=100, start_size=None).size_at(0) == 100

@@ -93,7 +93,7 @@ def test_who_resumes_need_not_name_the_starting_weights_again(tiny_training, tmp
         output=tmp_path / "run",
         cache=tiny_training.root / "cache",
         init=None,
-        teacher=None,
+        teachers=[],
         resume=True,
     )
     assert (resumed.init, resumed.epochs) == ("grown.safetensors", 2)
@@ -178,7 +178,7 @@ def test_the_teacher_sees_exactly_the_view_the_student_sees(tmp_path):
         network=student,
         preprocessing=Preprocessing(32, 1.2, (0.5, 0.5, 0.5), (0.2, 0.2, 0.2)),
         init="random",
-        teacher=teacher,
+        teachers=[teacher],
     )
     trainer = Trainer(run, batches, Accelerator())
     for step in range(2):

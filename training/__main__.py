@@ -3,6 +3,7 @@
 Heavy packages are imported by the command that needs them, so that --help answers at once.
 """
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -45,6 +46,14 @@ ClassWeightPower = Annotated[
     float | None, typer.Option(help="Class weight = frequency ** -power; 0 is off.")
 ]
 LogitAdjustment = Annotated[float | None, typer.Option(help="tau of arXiv 2007.07314; 0 is off.")]
+More = Annotated[
+    list[Path] | None,
+    typer.Option("--more", help="Folder of ISIC 2017, 2019 or 2020 to learn from too; repeatable."),
+]
+External = Annotated[
+    Path | None, typer.Option(help="CSV of `training external`: images kept out of training.")
+]
+StartSize = Annotated[int | None, typer.Option(help="Side of the first epochs' views, pixels.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of weights, order and views.")]
 Precision = Annotated[Literal["no", "bf16", "fp16"] | None, typer.Option(help="Mixed precision.")]
 
@@ -122,11 +131,40 @@ def splits(
 
 
 @app.command()
+def external(
+    isic2017: Annotated[Path, typer.Option(help="Folder of ISIC 2017's training images.")],
+    output: Annotated[Path, typer.Option(help="CSV to write.")] = Path("external.csv"),
+    count: Annotated[int, typer.Option(help="Images to keep out of training.")] = 400,
+    seed: Annotated[int, typer.Option(help="Seed of the division.")] = 20260723,
+) -> None:
+    """Keep images of other clinics out of training, to measure models on what they do not know."""
+    from collections import Counter
+
+    from training.external import divide, write_external
+    from training.files import sha256
+    from training.isic import read_extra
+
+    extras = read_extra(isic2017)
+    split = divide(extras, count, seed)
+    write_external(extras, split, output)
+    table = Table("split", "images", "melanomas", title=str(output))
+    for name, images in Counter(split.values()).most_common():
+        melanomas = sum(split[x.image_id] == name and x.dx == "mel" for x in extras)
+        table.add_row(name, str(images), str(melanomas))
+    console.print(table)
+    console.print(f"sha256 {sha256(output)}", highlight=False)
+
+
+@app.command()
 def teacher(
     data: Data = None,
     splits: Splits = Path("splits.csv"),
     output: Output = Path("runs/teacher"),
     recipe: Annotated[Path, typer.Option(help="Recipe file.")] = RECIPES / "teacher.yaml",
+    tutor: Annotated[
+        list[Path] | None,
+        typer.Option(help="Run folder to distil from, where the recipe does; repeatable."),
+    ] = None,
     arch: Arch = None,
     pretrained: Pretrained = None,
     init: Init = None,
@@ -134,6 +172,9 @@ def teacher(
     batch_size: BatchSize = None,
     learning_rate: LearningRate = None,
     size: Size = None,
+    start_size: StartSize = None,
+    more: More = None,
+    external: External = None,
     loss: Loss = None,
     class_weight_power: ClassWeightPower = None,
     logit_adjustment: LogitAdjustment = None,
@@ -144,9 +185,10 @@ def teacher(
 ) -> None:
     """Train a teacher: any architecture of timm with seven outputs."""
     _train(
-        recipe, data, splits, output, cache, init, resume, None,
+        recipe, data, splits, output, cache, init, resume, tutor or [], more or [], external,
         architecture=arch, pretrained=pretrained, epochs=epochs, batch_size=batch_size,
-        learning_rate=learning_rate, size=size, mixed_precision=mixed_precision, seed=seed,
+        learning_rate=learning_rate, size=size, start_size=start_size,
+        mixed_precision=mixed_precision, seed=seed,
         **{
             "loss.name": loss,
             "loss.class_weight_power": class_weight_power,
@@ -158,8 +200,9 @@ def teacher(
 @app.command()
 def student(
     teacher: Annotated[
-        Path | None, typer.Option(help="Run folder of the teacher; without it, no distillation.")
-    ] = Path("runs/teacher"),
+        list[Path] | None,
+        typer.Option(help="Run folder of the teacher [default: runs/teacher]; repeatable."),
+    ] = None,
     alone: Annotated[
         bool, typer.Option("--alone", help="Train without a teacher, to compare.")
     ] = False,
@@ -174,10 +217,16 @@ def student(
     batch_size: BatchSize = None,
     learning_rate: LearningRate = None,
     size: Size = None,
+    start_size: StartSize = None,
+    more: More = None,
+    external: External = None,
     loss: Loss = None,
     class_weight_power: ClassWeightPower = None,
     logit_adjustment: LogitAdjustment = None,
     temperature: Annotated[float | None, typer.Option(help="T of the distillation.")] = None,
+    rounds: Annotated[
+        int | None, typer.Option(help="Epochs of views the teacher judges once; 0: every view.")
+    ] = None,
     alpha: Annotated[float | None, typer.Option(help="Share of the teacher's loss.")] = None,
     mixed_precision: Precision = None,
     seed: Seed = None,
@@ -186,15 +235,18 @@ def student(
 ) -> None:
     """Distil a student from a teacher; both see the very same views."""
     _train(
-        recipe, data, splits, output, cache, init, resume, None if alone else teacher,
+        recipe, data, splits, output, cache, init, resume,
+        [] if alone else teacher or [Path("runs/teacher")], more or [], external,
         architecture=arch, pretrained=pretrained, epochs=epochs, batch_size=batch_size,
-        learning_rate=learning_rate, size=size, mixed_precision=mixed_precision, seed=seed,
+        learning_rate=learning_rate, size=size, start_size=start_size,
+        mixed_precision=mixed_precision, seed=seed,
         **{
             "loss.name": loss,
             "loss.class_weight_power": class_weight_power,
             "loss.logit_adjustment": logit_adjustment,
             "distillation.temperature": temperature,
             "distillation.alpha": alpha,
+            "distillation.rounds": rounds,
         },
     )  # fmt: skip
 
@@ -257,7 +309,9 @@ def report(
         raise typer.Exit(1)
 
 
-def _train(recipe_path, data, splits, output, cache, init, resume, teacher, **options) -> None:
+def _train(
+    recipe_path, data, splits, output, cache, init, resume, teachers, more, external, **options
+) -> None:
     from training.config import load_recipe
     from training.session import train_session
 
@@ -269,9 +323,13 @@ def _train(recipe_path, data, splits, output, cache, init, resume, teacher, **op
         output=output,
         cache=cache,
         init=init,
-        teacher=teacher,
+        teachers=teachers,
         resume=resume,
+        more=more,
+        external=external,
     )
+    if int(os.environ.get("RANK", "0")):  # one process of several speaks
+        return
     console.print(
         f"{record.role} {record.architecture}: best validation ROC-AUC {record.best_roc_auc:.4f} "
         f"in epoch {record.best_epoch} of {record.epochs}, {record.hours:.2f} h, {output}"

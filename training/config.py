@@ -43,6 +43,12 @@ class Distillation(_Frozen):
 
     temperature: float = Field(1.0, gt=0)
     alpha: float = Field(0.5, ge=0, le=1)
+    rounds: int = Field(
+        0,
+        ge=0,
+        description="the teacher judges the views of so many epochs once, and the student sees "
+        "them again and again; 0: new views every epoch, and the teacher judges each",
+    )
 
 
 class Augmentation(_Frozen):
@@ -58,7 +64,14 @@ class Augmentation(_Frozen):
     saturation: float = Field(0.2, ge=0)
     white_balance: float = Field(0.08, ge=0, description="gain of each colour channel")
     gamma: float = Field(0.2, ge=0, description="log gamma, either way")
+    hue: float = Field(0.0, ge=0, description="turn about the grey axis, radians, either way")
+    vignette: float = Field(0.0, ge=0, le=1, description="light lost in the corners, at most")
+    border: float = Field(0.0, ge=0, le=1, description="probability of a dermatoscope's black rim")
+    ruler: float = Field(0.0, ge=0, le=1, description="probability of ruler marks along a side")
     erasing: float = Field(0.25, ge=0, le=1, description="probability of one erased rectangle")
+    mixup: float = Field(
+        0.0, ge=0, description="views are mixed in pairs, share from Beta(a, a); 0 is off"
+    )
 
 
 class Recipe(_Frozen):
@@ -70,6 +83,12 @@ class Recipe(_Frozen):
     source: Source = Source()
 
     size: int = Field(160, ge=32, description="pixels, side of the square input")
+    start_size: int | None = Field(
+        None,
+        ge=32,
+        description="the first epochs see smaller views, which grow to `size` by two thirds of the "
+        "epochs (progressive learning, arXiv 2104.00298); validation is always at `size`",
+    )
     max_aspect_ratio: float = Field(1.2, ge=1)
     mean: tuple[float, float, float] = Field(
         (0.485, 0.456, 0.406), description="of ImageNet; teacher and student must share it"
@@ -96,14 +115,23 @@ class Recipe(_Frozen):
     augmentation: Augmentation = Augmentation()
 
     @model_validator(mode="after")
-    def _student_distils(self) -> "Recipe":
-        if self.role == "teacher" and self.distillation is not None:
-            raise ValueError("a teacher has no teacher: remove `distillation`")
+    def _consistent(self) -> "Recipe":
+        if self.start_size is not None and self.start_size > self.size:
+            raise ValueError(f"start_size ({self.start_size}) must not exceed size ({self.size})")
         if self.warmup_epochs >= self.epochs:
             raise ValueError(
                 f"warmup_epochs ({self.warmup_epochs:g}) must be fewer than epochs ({self.epochs})"
             )
         return self
+
+    def size_at(self, epoch: int) -> int:
+        """Side of the training views in ``epoch`` (from 0), pixels: a multiple of 16, or `size`."""
+        share = min(1.0, 1.5 * epoch / self.epochs)
+        if self.start_size is None or share == 1.0:
+            return self.size
+        return min(
+            self.size, round((self.start_size + share * (self.size - self.start_size)) / 16) * 16
+        )
 
 
 def load_recipe(path: Path, **replacements: object) -> Recipe:

@@ -8,9 +8,9 @@ import csv
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -53,12 +53,16 @@ class Check:
 
 @dataclass(frozen=True)
 class Images:
-    """The images of one split. ``labels`` int64 (N,), index into CLASS_NAMES."""
+    """The images of one split. ``labels`` int64 (N,), index into CLASS_NAMES.
+
+    ``squashed_aspect``: width by height that square images had before they were squashed.
+    """
 
     image_ids: tuple[str, ...]
     lesion_ids: np.ndarray
     labels: np.ndarray
     paths: tuple[Path, ...]
+    squashed_aspect: float | None = None
 
     def __len__(self) -> int:
         return len(self.image_ids)
@@ -157,7 +161,12 @@ def prepare_images(images: Images, preprocessing: Preprocessing) -> np.ndarray:
     """Decode and crop as the page does: uint8 (N, size, size, 3)."""
 
     def one(path: Path) -> np.ndarray:
-        return prepare(open_image(path), preprocessing)
+        pixels = open_image(path)
+        height, width, _ = pixels.shape
+        if height == width and images.squashed_aspect is not None:
+            size = (round(height * images.squashed_aspect), height)
+            pixels = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))
+        return prepare(pixels, preprocessing)
 
     return np.stack(list(_threaded(one, images.paths, "Reading images")))
 
@@ -182,35 +191,56 @@ class Frames:
 
 
 def cached_frames(data: Path, image_ids: Collection[str], cache: Path, height: int) -> Frames:
-    """Frames of ``image_ids`` from ``cache``, which holds all images of ``data``.
+    """Frames of ``image_ids`` of the HAM10000 folder ``data``; ``cache`` holds all its images.
 
     ``height``: pixels of a frame, or that of the smallest image if it has fewer (a cache never
-    enlarges). The cache's name carries a hash of files, sizes and times, so that changed data
-    is decoded anew and a half-written cache is never read. Raises DataError for an image that
-    ``data`` does not hold, ImageError for one that cannot be read.
+    enlarges). Raises DataError for an image that ``data`` does not hold, ImageError for one that
+    cannot be read.
     """
     paths = find_images(data)
-    described = hashlib.sha256(str(height).encode())
+    absent = [image_id for image_id in image_ids if image_id not in paths]
+    if absent:
+        raise DataError(f"{data} does not hold {absent[0]} ({len(absent)} such images).")
+    frames = frames_of(paths, cache, height)
+    number = {image_id: row for row, image_id in enumerate(paths)}
+    return replace(frames, rows=np.array([number[image_id] for image_id in image_ids], np.int64))
+
+
+def frames_of(
+    paths: Mapping[str, Path], cache: Path, height: int, squashed_aspect: float | None = None
+) -> Frames:
+    """Frames of all ``paths``, in their order, from ``cache``.
+
+    ``squashed_aspect``: width by height that square images had before they were squashed. The
+    cache's name carries a hash of files, sizes and times, so that changed data is decoded anew and
+    a half-written cache is never read.
+    """
+    described = hashlib.sha256(f"{height} {squashed_aspect}".encode())
     for path in paths.values():
         stat = path.stat()
         described.update(f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}\n".encode())
     stem = cache / f"frames-{described.hexdigest()[:16]}"
     index = stem.with_suffix(".json")
     if not index.is_file():
-        _write_frames(paths, stem, height)
+        _write_frames(paths, stem, height, squashed_aspect)
     aspects: dict[str, float] = json.loads(index.read_text(encoding="utf-8"))
-    number = {image_id: row for row, image_id in enumerate(aspects)}
-    absent = [image_id for image_id in image_ids if image_id not in number]
-    if absent:
-        raise DataError(f"{data} does not hold {absent[0]} ({len(absent)} such images).")
     return Frames(
         pixels=np.load(stem.with_suffix(".npy"), mmap_mode="r"),
         aspects=np.array(list(aspects.values()), np.float32),
-        rows=np.array([number[image_id] for image_id in image_ids], np.int64),
+        rows=np.arange(len(aspects)),
     )
 
 
-def _write_frames(paths: dict[str, Path], stem: Path, height: int) -> None:
+def join_frames(parts: Sequence[Frames]) -> Frames:
+    """One after the other, in memory; all of one height and width."""
+    taken = [part.take(np.arange(len(part.rows))) for part in parts]
+    pixels, aspects = (np.concatenate(arrays) for arrays in zip(*taken, strict=True))
+    return Frames(pixels, aspects, np.arange(len(pixels)))
+
+
+def _write_frames(
+    paths: Mapping[str, Path], stem: Path, height: int, squashed_aspect: float | None
+) -> None:
     stem.parent.mkdir(parents=True, exist_ok=True)
     height = min(height, *map(_image_height, paths.values()))
     width = round(height * CACHE_ASPECT)
@@ -221,6 +251,8 @@ def _write_frames(paths: dict[str, Path], stem: Path, height: int) -> None:
     def one(path: Path) -> tuple[np.ndarray, float]:
         pixels = open_image(path)
         aspect = pixels.shape[1] / pixels.shape[0]
+        if aspect == 1 and squashed_aspect is not None:
+            aspect = squashed_aspect
         if pixels.shape[:2] != (height, width):
             resized = Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR)
             pixels = np.asarray(resized)

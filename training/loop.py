@@ -1,14 +1,14 @@
 """The one training loop, for teachers and students alike.
 
-A student is a run whose recipe has ``distillation`` and which is given a teacher. Batches and
-views follow from (seed, epoch, step) alone: a resumed run, and a run on several processes, sees
-what an uninterrupted run on one process sees.
+A run whose recipe has ``distillation`` and which is given teachers learns from them as well.
+Batches and views follow from (seed, epoch, step) alone: a resumed run, and a run on several
+processes, sees what an uninterrupted run on one process sees.
 """
 
 import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +34,7 @@ from training.config import Recipe
 from training.data import Frames
 from training.errors import RunError
 from training.files import git_commit, write_text
+from training.guide import Teachers, kept_answers
 from training.losses import LabelLoss, distillation_loss
 from training.models import RunRecord, save_best, save_record
 from training.progress import Progress
@@ -43,8 +44,10 @@ from training.progress import Progress
 class Batches:
     """What a run learns from and is judged on.
 
-    ``labels`` int64 (N,) of ``frames``; ``validation`` uint8 (M, size, size, 3) prepared as the
-    page does, with ``validation_labels`` int64 (M,).
+    ``labels`` int64 (N,) of ``frames``, index into CLASS_NAMES or ``isic.NOT_MELANOMA``;
+    ``sources``: images from each data set; ``external_sha256``: of the file that says which images
+    of other clinics were kept out, where such images were used. ``validation`` uint8 (M, size,
+    size, 3) prepared as the page does, with ``validation_labels`` int64 (M,).
     """
 
     frames: Frames
@@ -52,6 +55,8 @@ class Batches:
     validation: np.ndarray
     validation_labels: np.ndarray
     splits_sha256: str
+    sources: dict[str, int] = field(default_factory=dict)
+    external_sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,8 +69,8 @@ class Run:
     network: nn.Module
     preprocessing: Preprocessing
     init: str
-    teacher: nn.Module | None = None
-    teacher_folder: str | None = None
+    teachers: Sequence[nn.Module] = ()
+    teacher_folders: Sequence[str] = ()
     resume: bool = False
 
 
@@ -79,6 +84,11 @@ def train(run: Run, batches: Batches, accelerator: Accelerator) -> RunRecord:
         raise RunError(
             f"{len(batches.labels)} training images do not fill one batch of "
             f"{run.recipe.batch_size}: give a smaller --batch-size."
+        )
+    if run.recipe.augmentation.mixup and run.recipe.batch_size % (2 * accelerator.num_processes):
+        raise RunError(
+            "Mixup pairs the two halves of a batch within a process: give a --batch-size "
+            f"divisible by {2 * accelerator.num_processes}, not {run.recipe.batch_size}."
         )
     _claim_folder(run, accelerator)
     set_seed(run.recipe.seed + accelerator.process_index)
@@ -129,16 +139,20 @@ class Trainer:
         # Of the code that trains: the tree may change while a long run goes on.
         self.commit = git_commit()
         accelerator.register_for_checkpointing(self.schedule, self.average, self.progress)
-        counts = torch.from_numpy(np.bincount(batches.labels, minlength=len(CLASS_NAMES)))
-        self.label_loss = LabelLoss(recipe.loss, counts).to(accelerator.device)
-        self.teacher = None
-        if run.teacher is not None:
-            teacher = run.teacher.to(accelerator.device, memory_format=torch.channels_last)
-            self.teacher = teacher.eval().requires_grad_(False)
+        counts = np.bincount(batches.labels, minlength=len(CLASS_NAMES))[: len(CLASS_NAMES)]
+        self.label_loss = LabelLoss(recipe.loss, torch.from_numpy(counts)).to(accelerator.device)
+        self.teachers: Teachers | None = None
+        self.answers: np.ndarray | None = None
+        if run.teachers:
+            self.teachers = Teachers(run.teachers).to(
+                accelerator.device, memory_format=torch.channels_last
+            )
 
     def run_epoch(self, bar: Bar) -> None:
         """Train from the next step to the end of the epoch, validate, save."""
         progress, recipe = self.progress, self.run.recipe
+        clock, speed = time.perf_counter(), 0.0
+        self.ask_teachers()
         task = bar.add_task(
             f"epoch {progress.epoch + 1}/{recipe.epochs}",
             total=self.steps,
@@ -146,7 +160,6 @@ class Trainer:
             note="",
         )
         self.network.train()
-        clock, speed = time.perf_counter(), 0.0
         for step in range(progress.step, self.steps):
             loss = self.run_step(step)
             progress.loss_sum += loss
@@ -175,12 +188,24 @@ class Trainer:
             highlight=False,
         )
 
+    def ask_teachers(self) -> None:
+        """Where the recipe keeps the teachers' answers: fetch them, or ask for all of them now."""
+        distillation = self.run.recipe.distillation
+        if self.teachers is None or not distillation.rounds or self.answers is not None:
+            return
+        whole = slice(None)
+        self.answers = kept_answers(
+            self.run.folder,
+            self.teachers,
+            lambda epoch, step: self.look(epoch, step, whole, self.run.recipe.size).images,
+            (distillation.rounds, self.steps),
+            self.accelerator,
+        )
+
     def run_step(self, step: int) -> float:
         """One step of the optimiser; returns the loss, averaged over the processes."""
         progress, recipe, accelerator = self.progress, self.run.recipe, self.accelerator
-        rows, views = _batch(len(self.batches.labels), progress.epoch, step, recipe)
-        own = slice(accelerator.process_index, None, accelerator.num_processes)
-        loss = self.loss(rows[own], views[own])
+        loss = self.loss(step)
         accelerator.backward(loss)
         accelerator.clip_grad_norm_(self.network.parameters(), recipe.gradient_clip)
         self.optimizer.step()
@@ -197,20 +222,40 @@ class Trainer:
             )
         return value
 
-    def loss(self, rows: torch.Tensor, views: augment.Views) -> torch.Tensor:
-        """Loss of one batch; teacher and student are given the very same tensor of views."""
-        device, index = self.accelerator.device, rows.numpy()
-        pixels, aspects = map(torch.from_numpy, self.batches.frames.take(index))
-        images = augment.apply(pixels, aspects, views, self.run.preprocessing).to(device)
-        labels = torch.from_numpy(self.batches.labels[index]).to(device)
+    def loss(self, step: int) -> torch.Tensor:
+        """Loss of one batch; teachers and student are given the very same views."""
+        recipe, epoch = self.run.recipe, self.progress.epoch
+        own = slice(self.accelerator.process_index, None, self.accelerator.num_processes)
+        if self.answers is not None:
+            epoch, step = _seen_again(epoch, step, len(self.answers), self.steps, recipe.seed)
+        size = recipe.size_at(self.progress.epoch)
+        batch = self.look(epoch, step, own, size)
         with self.accelerator.autocast():
-            logits = self.network(images)
-            hard = self.label_loss(logits, labels)
-            if self.teacher is None:
+            logits = self.network(batch.images)
+            hard = self.label_loss(logits, batch.labels)
+            if batch.share < 1:
+                mixed = self.label_loss(logits, batch.partners)
+                hard = batch.share * hard + (1 - batch.share) * mixed
+            if self.teachers is None:
                 return hard
-            with torch.no_grad():
-                guide = self.teacher(images)
-            return distillation_loss(logits, guide, hard, self.run.recipe.distillation)
+            if self.answers is not None:
+                said = torch.tensor(self.answers[epoch, step][own]).to(logits.device)
+            else:
+                said = self.teachers(batch.images)
+            return distillation_loss(logits, said, hard, recipe.distillation)
+
+    def look(self, epoch: int, step: int, own: slice, size: int) -> "_Batch":
+        """The views of a step that one process works on: rows ``own`` of the batch."""
+        recipe, device = self.run.recipe, self.accelerator.device
+        rows, views, share = _draw(len(self.batches.labels), epoch, step, recipe)
+        index = rows[own].numpy()
+        pixels, aspects = map(torch.from_numpy, self.batches.frames.take(index))
+        images = augment.apply(pixels, aspects, views[own], self.run.preprocessing, size)
+        labels = torch.from_numpy(self.batches.labels[index])
+        half = len(index) // 2
+        if share < 1:
+            images = torch.lerp(images.roll(half, 0), images, share)
+        return _Batch(images.to(device), labels.to(device), labels.roll(half, 0).to(device), share)
 
     def close_epoch(self, validation: dict[str, float]) -> bool:
         """Write weights, record, metrics and state; True when the weights are the best so far."""
@@ -249,16 +294,43 @@ class Trainer:
             hours=round(progress.seconds / 3600, 3),
             hardware=_hardware(self.accelerator),
             images_per_second=round(progress.images / max(progress.seconds, 1e-9), 1),
-            teacher=run.teacher_folder,
+            teacher=", ".join(run.teacher_folders) or None,
+            sources=self.batches.sources,
+            external_sha256=self.batches.external_sha256,
         )
 
 
-def _batch(count: int, epoch: int, step: int, recipe: Recipe) -> tuple[torch.Tensor, augment.Views]:
-    """Rows and views of one batch, over all processes."""
-    order = torch.Generator().manual_seed(recipe.seed * 1_000_003 + epoch)
+@dataclass(frozen=True)
+class _Batch:
+    """Views (N, 3, S, S) with labels (N,); mixed in pairs where ``share`` is below 1.
+
+    A view is ``share`` of its own image and ``1 - share`` of its partner's.
+    """
+
+    images: torch.Tensor
+    labels: torch.Tensor
+    partners: torch.Tensor
+    share: float
+
+
+def _draw(
+    count: int, epoch: int, step: int, recipe: Recipe
+) -> tuple[torch.Tensor, augment.Views, float]:
+    """Rows, views and mixing share of one batch, over all processes."""
+    seed = recipe.seed * 1_000_003 + epoch
+    order = torch.Generator().manual_seed(seed)
     rows = torch.randperm(count, generator=order)[step * recipe.batch_size :][: recipe.batch_size]
-    views = torch.Generator().manual_seed((recipe.seed * 1_000_003 + epoch) * 100_003 + step + 1)
-    return rows, augment.draw(len(rows), recipe.augmentation, views)
+    views = torch.Generator().manual_seed(seed * 100_003 + step + 1)
+    mixup, share = recipe.augmentation.mixup, 1.0
+    if mixup:
+        share = float(np.random.default_rng([recipe.seed, epoch, step]).beta(mixup, mixup))
+    return rows, augment.draw(len(rows), recipe.augmentation, views), share
+
+
+def _seen_again(epoch: int, step: int, rounds: int, steps: int, seed: int) -> tuple[int, int]:
+    """Which kept (epoch, step) is seen in this one: each round's batches, in ever new order."""
+    order = np.random.default_rng([seed, epoch]).permutation(steps)
+    return epoch % rounds, int(order[step])
 
 
 @torch.no_grad()

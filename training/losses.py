@@ -4,12 +4,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from mel_demo.manifest import MELANOMA
 from training.config import Distillation, HardLoss
 
 
 class LabelLoss(nn.Module):
     """Weighted cross-entropy or focal loss on logits (N, C) and labels int64 (N,).
 
+    A label of C (``isic.NOT_MELANOMA``) means "not melanoma, which of the others is not known": its
+    loss is ``-log(1 - p_melanoma)``, cross-entropy with the other classes taken together.
     ``counts`` (C,): training images of each class, all above zero. Focal loss is
     ``-w_y (1 - p_y)^gamma log p_y`` (arXiv 1708.02002, over softmax); logit adjustment adds
     ``tau * log prior`` to the logits while training (arXiv 2007.07314, eq. 10). The result is
@@ -32,11 +35,20 @@ class LabelLoss(nn.Module):
         """Scalar loss."""
         smoothing = self.options.label_smoothing
         logits = logits.float() + self.offset
-        each = F.cross_entropy(logits, labels, reduction="none", label_smoothing=smoothing)
+        partial = labels == logits.shape[1]
+        # Any class will do where the class is not known: that value is not used.
+        known = labels.masked_fill(partial, MELANOMA)
+        each = F.cross_entropy(logits, known, reduction="none", label_smoothing=smoothing)
+        others = logits.index_fill(1, labels.new_tensor([MELANOMA]), -torch.inf).logsumexp(1)
+        log_other = others - logits.logsumexp(1)
+        each = torch.where(partial, -log_other, each)
         if self.options.name == "focal":
-            p = logits.softmax(1).gather(1, labels[:, None]).squeeze(1)
-            each = (1 - p) ** self.options.focal_gamma * each
-        return (self.weight[labels] * each).mean()
+            log_p = torch.where(
+                partial, log_other, logits.log_softmax(1).gather(1, known[:, None]).squeeze(1)
+            )
+            each = (1 - log_p.exp()) ** self.options.focal_gamma * each
+        weight = torch.where(partial, torch.ones_like(each), self.weight[known])
+        return (weight * each).mean()
 
 
 def distillation_loss(

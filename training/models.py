@@ -45,6 +45,8 @@ class RunRecord:
     hardware: str
     images_per_second: float
     teacher: str | None = None
+    sources: dict[str, int] | None = None
+    external_sha256: str | None = None
 
 
 def build(
@@ -149,6 +151,7 @@ def load_record(folder: Path) -> RunRecord:
             f"{folder} is no run folder: it has no {RECORD}. Train one with "
             "`python -m training teacher` or `python -m training student`."
         ) from None
+    values = {"sources": None, "external_sha256": None} | values  # absent from the first runs
     unknown = set(values) ^ {field.name for field in fields(RunRecord)}
     if unknown:
         raise RunError(f"{path} was written by another version: {', '.join(sorted(unknown))}.")
