@@ -119,7 +119,8 @@ class OperatingTable:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """One released model. ``metrics[split][name]`` for the splits validation and holdout."""
+    """One released model. ``metrics[split][name]`` for the splits validation and holdout, and
+    ``external`` where images of other clinics were measured."""
 
     key: str
     file: str
@@ -252,6 +253,8 @@ def _model(key: str, node: Node) -> ModelSpec:
         metrics[split] = _metrics(node["metrics"][split])
         for name in METRIC_NAMES:
             node["metrics"][split][name]  # refuses when it is missing
+    if "external" in node["metrics"].mapping():
+        metrics["external"] = _metrics(node["metrics"]["external"])
     return ModelSpec(
         key=key,
         file=file,

@@ -12,7 +12,7 @@ from mel_demo.manifest import METRIC_NAMES, load_manifest
 from mel_demo.operating_point import choose
 from tests.tiny_export import export_tiny
 from training.errors import DataError, RunError
-from training.evaluate import Pixels, evaluate_run, evaluate_weights, measure
+from training.evaluate import Measurable, evaluate_run, evaluate_weights, measure
 from training.files import sha256
 from training.models import load_run
 from training.scores import score_network, score_onnx
@@ -25,7 +25,7 @@ def weights(tiny_training) -> Path:
 
 def test_torch_and_the_exported_file_give_the_same_scores(weights, tiny_training):
     network, record = load_run(tiny_training.student)
-    pixels = Pixels(tiny_training.data, tiny_training.splits, "validation")
+    pixels = tiny_training.given.pixels("validation")
     prepared = pixels.prepared(record.preprocessing)
     assert prepared is pixels.prepared(record.preprocessing), "decoded once"
     by_torch = score_network(network, pixels.images, prepared, record.preprocessing)
@@ -38,7 +38,7 @@ def test_torch_and_the_exported_file_give_the_same_scores(weights, tiny_training
 
 def test_a_temperature_softens_and_keeps_the_order(weights, tiny_training):
     _, record = load_run(tiny_training.student)
-    pixels = Pixels(tiny_training.data, tiny_training.splits, "validation")
+    pixels = tiny_training.given.pixels("validation")
     arguments = pixels.images, pixels.prepared(record.preprocessing), record.preprocessing
     plain = score_onnx(weights / "student.onnx", *arguments)
     soft = score_onnx(weights / "student.onnx", *arguments, temperature=3.0)
@@ -51,7 +51,7 @@ def test_a_temperature_softens_and_keeps_the_order(weights, tiny_training):
 @pytest.mark.parametrize("split", ["validation", "holdout"])
 def test_weights_are_measured_as_the_manifest_says(weights, tiny_training, split, tmp_path):
     output = tmp_path / "evaluation.json"
-    found = evaluate_weights(weights, tiny_training.data, tiny_training.splits, split, output)
+    found = evaluate_weights(weights, tiny_training.given, split, output)
     manifest = load_manifest(weights)
     for key, spec in manifest.models.items():
         assert found.thresholds[key] == choose(spec.operating_table, 0.95).threshold
@@ -72,7 +72,7 @@ def test_weights_are_measured_as_the_manifest_says(weights, tiny_training, split
 
 
 def test_a_run_is_measured_at_the_threshold_of_validation(weights, tiny_training, capsys):
-    arguments = tiny_training.teacher, tiny_training.data, tiny_training.splits
+    arguments = tiny_training.teacher, tiny_training.given
     validation, holdout = evaluate_run(*arguments), evaluate_run(*arguments, "holdout")
     assert validation.split == "validation", "holdout only on request"
     assert validation.thresholds == holdout.thresholds
@@ -82,12 +82,12 @@ def test_a_run_is_measured_at_the_threshold_of_validation(weights, tiny_training
         assert found.metrics["teacher"]["roc_auc"].value == pytest.approx(written, abs=1e-6)
     printed = capsys.readouterr().out
     assert "sensitivity_at_95" in printed
-    assert printed.count("look at it once") == 1
+    assert printed.count("look at them once") == 1
 
 
 def test_models_scored_on_different_images_are_not_compared(weights, tiny_training):
     _, record = load_run(tiny_training.student)
-    pixels = Pixels(tiny_training.data, tiny_training.splits, "validation")
+    pixels = tiny_training.given.pixels("validation")
     scores = score_onnx(
         weights / "student.onnx",
         pixels.images,
@@ -109,16 +109,16 @@ def test_other_splits_are_refused(weights, tiny_training, tmp_path, what):
         "run": (evaluate_run, tiny_training.teacher),
     }[what]
     with pytest.raises(DataError, match="its holdout may hold training images"):
-        evaluate(folder, tiny_training.data, Path(other))
+        evaluate(folder, Measurable(tiny_training.data, Path(other)))
     with pytest.raises(DataError, match=r"There is no splits file .*absent\.csv"):
-        evaluate(folder, tiny_training.data, tmp_path / "absent.csv")
+        evaluate(folder, Measurable(tiny_training.data, tmp_path / "absent.csv"))
 
 
 def test_training_images_are_not_measured(weights, tiny_training):
     with pytest.raises(DataError, match="Split 'train' cannot be measured"):
-        evaluate_weights(weights, tiny_training.data, tiny_training.splits, "train")
+        evaluate_weights(weights, tiny_training.given, "train")
 
 
 def test_a_folder_that_is_no_run(tiny_training, tmp_path):
     with pytest.raises(RunError, match="no run folder"):
-        evaluate_run(tmp_path, tiny_training.data, tiny_training.splits)
+        evaluate_run(tmp_path, tiny_training.given)

@@ -18,10 +18,15 @@ from mel_demo.images import open_image
 from mel_demo.manifest import CLASS_NAMES, load_manifest, verify_weights
 from mel_demo.screening import Screener
 from tests.tiny_export import export_tiny
+from tests.tiny_isic import write_isic2017
 from training import cam, explain, graph
+from training.calibrate import fit_temperature
 from training.errors import DataError, ExportError, RunError
+from training.evaluate import Measurable, evaluate_weights
 from training.export import export
+from training.external import divide, write_external
 from training.files import sha256
+from training.isic import read_extra
 from training.scores import score_onnx
 
 TEACHER, STUDENT = "test_efficientnet", "mobilenetv3_small_050"  # families of the released pair
@@ -244,13 +249,17 @@ def test_runs_of_other_splits_or_roles_are_refused(tiny_training, tmp_path):
     other.write_bytes(tiny_training.splits.read_bytes() + b"\n")
     output = tmp_path / "weights"
     with pytest.raises(DataError, match="not the splits file that the run"):
-        export(tiny_training.teacher, tiny_training.student, tiny_training.data, other, output)
+        export(
+            tiny_training.teacher,
+            tiny_training.student,
+            Measurable(tiny_training.data, other),
+            output,
+        )
     with pytest.raises(RunError, match="the run of a student: give it as --student"):
         export(
             tiny_training.student,
             tiny_training.student,
-            tiny_training.data,
-            tiny_training.splits,
+            tiny_training.given,
             output,
         )
     assert not output.exists()
@@ -267,8 +276,7 @@ def test_a_refused_export_leaves_the_released_weights(weights, tiny_training, mo
         export(
             tiny_training.teacher,
             tiny_training.student,
-            tiny_training.data,
-            tiny_training.splits,
+            tiny_training.given,
             weights,
         )
     assert {file.name: file.read_bytes() for file in weights.iterdir()} == before
@@ -297,8 +305,7 @@ def test_a_model_served_otherwise_than_measured_is_refused(tiny_training, tmp_pa
         export(
             tiny_training.teacher,
             tiny_training.student,
-            tiny_training.data,
-            tiny_training.splits,
+            tiny_training.given,
             output,
         )
     assert list(tmp_path.iterdir()) == []
@@ -321,9 +328,39 @@ def test_an_export_cut_short_leaves_no_manifest_of_other_weights(
         export(
             tiny_training.teacher,
             tiny_training.student,
-            tiny_training.data,
-            tiny_training.splits,
+            tiny_training.given,
             output,
         )
     with pytest.raises(ManifestError, match="No such file"):
         load_manifest(output)
+
+
+@pytest.mark.usefixtures("copied_graphs")
+def test_images_of_other_clinics_are_measured_beside_holdout(tiny_training, tmp_path):
+    isic = write_isic2017(tmp_path / "isic2017", count=30)
+    external = tmp_path / "external.csv"
+    extras = read_extra(isic)
+    write_external(extras, divide(extras, count=12), external)
+    given = Measurable(tiny_training.data, tiny_training.splits, isic, external)
+    output = tmp_path / "weights"
+    export(tiny_training.teacher, tiny_training.student, given, output)
+    for key, spec in load_manifest(output).models.items():
+        found = evaluate_weights(output, given, "external").metrics[key]["roc_auc"]
+        assert spec.metrics["external"]["roc_auc"].value == pytest.approx(found.value, abs=1e-6)
+        assert spec.data["external"]["images"] == 12
+        card = (output / f"{key}.md").read_text(encoding="utf-8")
+        assert "12 images of ISIC 2017" in card
+        assert f"{found.value:.3f}" in card
+    # Another division would measure on images that may have been learned from.
+    write_external(extras, divide(extras, count=12, seed=5), external)
+    with pytest.raises(DataError, match="may be training images"):
+        evaluate_weights(output, given, "external")
+
+
+@pytest.mark.usefixtures("copied_graphs")
+def test_the_released_temperature_is_the_one_that_fits_validation(weights, tiny_training):
+    for key, spec in load_manifest(weights).models.items():
+        pixels = tiny_training.given.pixels("validation")
+        prepared = pixels.prepared(spec.preprocessing)
+        found = score_onnx(weights / f"{key}.onnx", pixels.images, prepared, spec.preprocessing)
+        assert spec.temperature == pytest.approx(fit_temperature(found.logits, found.labels))

@@ -1,13 +1,11 @@
 """More data sets: labels that fit, labels that do not, no image twice, nobody kept out let in."""
 
-import csv
-
 import numpy as np
 import pytest
 import torch
 
 from mel_demo.manifest import CLASS_NAMES, MELANOMA
-from tests.lesions import draw_lesion
+from tests.tiny_isic import write_isic2017, write_isic2019, write_isic2020
 from training.config import HardLoss
 from training.errors import DataError
 from training.external import (
@@ -21,70 +19,14 @@ from training.isic import DIAGNOSES, NOT_MELANOMA, SQUASHED_ASPECT, read_extra
 from training.losses import LabelLoss
 
 
-def write(folder, table, images, lines, suffix=".jpg"):
-    """A challenge's folder: its table, and a drawn image for each line's first value."""
-    (folder / images).mkdir(parents=True, exist_ok=True)
-    with (folder / table).open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(lines[0]))
-        writer.writeheader()
-        writer.writerows(lines)
-    for seed, line in enumerate(lines):
-        name = next(iter(line.values()))
-        draw_lesion("nv", seed=seed, size=(64, 64)).save(folder / images / (name + suffix))
-    return folder
-
-
-def isic2017(folder, count=12):
-    lines = [
-        {
-            "image_id": f"ISIC_{n:07d}",
-            "melanoma": f"{n % 3 == 0:d}.0",
-            "seborrheic_keratosis": f"{n % 3 == 1:d}.0",
-        }
-        for n in range(count)
-    ]
-    table = "ISIC-2017_Training_Part3_GroundTruth.csv"
-    write(folder, table, "ISIC-2017_Training_Data", lines)
-    return folder
-
-
-def isic2019(folder):
-    columns = ("MEL", "NV", "BCC", "AK", "BKL", "DF", "VASC", "SCC", "UNK")
-    lines = [
-        {"image": f"ISIC_{n:07d}{'_downsampled' if n % 2 else ''}"}
-        | {column: f"{n == position:d}.0" for position, column in enumerate(columns)}
-        for n in range(9)
-    ]
-    return write(folder, "ISIC_2019_Training_GroundTruth.csv", "ISIC_2019_Training_Input", lines)
-
-
-def isic2020(folder):
-    diagnoses = [
-        "melanoma",
-        "nevus",
-        "unknown",
-        "lentigo NOS",
-        "atypical melanocytic proliferation",
-    ]
-    lines = [
-        {
-            "image_name": f"ISIC_{n:07d}",
-            "diagnosis": diagnosis,
-            "benign_malignant": "malignant" if diagnosis == "melanoma" else "benign",
-        }
-        for n, diagnosis in enumerate(diagnoses)
-    ]
-    return write(folder, "ISIC_2020_Training_GroundTruth.csv", "train", lines)
-
-
 def test_2017_knows_melanoma_keratosis_and_calls_the_rest_nevi(tmp_path):
-    found = read_extra(isic2017(tmp_path))
+    found = read_extra(write_isic2017(tmp_path))
     assert [extra.dx for extra in found[:3]] == ["mel", "bkl", "nv"]
     assert {extra.source for extra in found} == {"ISIC 2017"}
 
 
 def test_2019_has_classes_of_its_own_and_marks_smaller_copies(tmp_path):
-    found = read_extra(isic2019(tmp_path))
+    found = read_extra(write_isic2019(tmp_path))
     assert [extra.dx for extra in found] == [
         "mel", "nv", "bcc", "akiec", "bkl", "df", "vasc", "not_mel", "not_mel",
     ]  # fmt: skip
@@ -92,15 +34,15 @@ def test_2019_has_classes_of_its_own_and_marks_smaller_copies(tmp_path):
 
 
 def test_2020_often_knows_no_more_than_benign(tmp_path):
-    found = read_extra(isic2020(tmp_path))
+    found = read_extra(write_isic2020(tmp_path))
     assert [extra.dx for extra in found] == ["mel", "nv", "not_mel", "bkl", "not_mel"]
     assert found[2].label == NOT_MELANOMA == DIAGNOSES.index("not_mel")
 
 
 def test_images_of_ham10000_and_published_second_copies_are_left_out(tmp_path):
-    found = read_extra(isic2019(tmp_path / "2019"), known={"ISIC_0000001", "ISIC_0000002"})
+    found = read_extra(write_isic2019(tmp_path / "2019"), known={"ISIC_0000001", "ISIC_0000002"})
     assert [extra.image_id for extra in found[:2]] == ["ISIC_0000000", "ISIC_0000003"]
-    folder = isic2020(tmp_path / "2020")
+    folder = write_isic2020(tmp_path / "2020")
     (folder / "ISIC_2020_Training_Duplicates.csv").write_text(
         "image_name_1,image_name_2\nISIC_0000000,ISIC_0000003\n"
     )
@@ -110,7 +52,7 @@ def test_images_of_ham10000_and_published_second_copies_are_left_out(tmp_path):
 def test_what_cannot_be_read_is_named(tmp_path):
     with pytest.raises(DataError, match="not a folder of ISIC 2017, 2019 or 2020"):
         read_extra(tmp_path)
-    folder = isic2020(tmp_path / "2020")
+    folder = write_isic2020(tmp_path / "2020")
     table = folder / "ISIC_2020_Training_GroundTruth.csv"
     good = table.read_text()
     table.write_text(good.replace("nevus,benign", "nevus,malignant"))
@@ -122,7 +64,7 @@ def test_what_cannot_be_read_is_named(tmp_path):
 
 
 def test_external_images_are_kept_out_and_so_are_near_copies(tmp_path):
-    folder = isic2017(tmp_path / "2017", count=30)
+    folder = write_isic2017(tmp_path / "2017", count=30)
     images = folder / "ISIC-2017_Training_Data"
     # Every image has a near copy: image n + 15 is image n once more.
     for n in range(15):
@@ -145,12 +87,12 @@ def test_external_images_are_kept_out_and_so_are_near_copies(tmp_path):
         assert image_id not in learned
         assert twin not in learned
     # An image that the file does not know, of another challenge, may be learned from.
-    assert training_images(read_extra(isic2019(tmp_path / "2019")), {}) != []
+    assert training_images(read_extra(write_isic2019(tmp_path / "2019")), {}) != []
 
 
 def test_too_few_images_to_keep_out(tmp_path):
     with pytest.raises(DataError, match="400 of 12 images"):
-        divide(read_extra(isic2017(tmp_path)))
+        divide(read_extra(write_isic2017(tmp_path)))
     with pytest.raises(DataError, match="training external"):
         read_external(tmp_path / "none.csv")
 
@@ -175,7 +117,7 @@ def test_frames_of_two_sets_join_and_squashed_squares_are_put_right(tmp_path):
     from mel_demo.manifest import Preprocessing
     from training.data import frames_of, join_frames, prepare_images
 
-    extras = read_extra(isic2017(tmp_path / "2017"))
+    extras = read_extra(write_isic2017(tmp_path / "2017"))
     paths = {extra.image_id: extra.path for extra in extras}
     frames = frames_of(paths, tmp_path / "cache", 48, SQUASHED_ASPECT)
     assert frames.pixels.shape == (12, 48, 64, 3)

@@ -11,5 +11,5 @@ from training.export import export
 def export_tiny(tiny: TinyTraining) -> Path:
     """Folder of the exported weights. Do not write into it."""
     output = tiny.root / "weights"
-    export(tiny.teacher, tiny.student, tiny.data, tiny.splits, output)
+    export(tiny.teacher, tiny.student, tiny.given, output)
     return output

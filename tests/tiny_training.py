@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.lesions import CLASSES, write_ham10000
+from training.evaluate import Measurable
 
 # Networks this small are slower on several threads than on one.
 ONE_THREAD = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -37,6 +38,11 @@ class TinyTraining:
     root: Path
     teacher: Path
     student: Path
+
+    @property
+    def given(self) -> Measurable:
+        """What the runs are measured on."""
+        return Measurable(self.data, self.splits)
 
     def command(self, role: str, output: Path, *options: str) -> list[str]:
         """The training command of ``role`` with the tiny recipe, writing to ``output``."""

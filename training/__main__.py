@@ -53,6 +53,9 @@ More = Annotated[
 External = Annotated[
     Path | None, typer.Option(help="CSV of `training external`: images kept out of training.")
 ]
+Isic2017 = Annotated[
+    Path | None, typer.Option(help="Folder of ISIC 2017, to measure on images of other clinics.")
+]
 StartSize = Annotated[int | None, typer.Option(help="Side of the first epochs' views, pixels.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of weights, order and views.")]
 Precision = Annotated[Literal["no", "bf16", "fp16"] | None, typer.Option(help="Mixed precision.")]
@@ -260,18 +263,24 @@ def evaluate(
     holdout: Annotated[
         bool, typer.Option("--holdout", help="Look at holdout: once per released model.")
     ] = False,
+    isic2017: Isic2017 = None,
+    external: Annotated[
+        Path | None,
+        typer.Option(help="Look at the images it keeps out of training: once per released model."),
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="JSON to write.")] = None,
     cache: Cache = Path("cache"),
 ) -> None:
     """Measure a run, or the released pair, on validation; on holdout only when asked."""
-    from training.evaluate import evaluate_run, evaluate_weights
+    from training.evaluate import Measurable, evaluate_run, evaluate_weights
 
     folder = _folder(data, cache, RECIPES / "teacher.yaml")
-    split = "holdout" if holdout else "validation"
+    given = Measurable(folder, splits, isic2017, external)
+    split = "external" if external else "holdout" if holdout else "validation"
     if run is not None:
-        evaluate_run(run, folder, splits, split, output)
+        evaluate_run(run, given, split, output)
     else:
-        evaluate_weights(weights, folder, splits, split, output)
+        evaluate_weights(weights, given, split, output)
 
 
 @app.command()
@@ -280,16 +289,21 @@ def export(
     student: Annotated[Path, typer.Option(help="Run folder.")] = Path("runs/student"),
     data: Data = None,
     splits: Splits = Path("splits.csv"),
+    isic2017: Isic2017 = None,
+    external: External = None,
     output: Annotated[Path, typer.Option(help="Folder to write.")] = WEIGHTS,
     cache: Cache = Path("cache"),
 ) -> None:
     """Write both models as ONNX, checked against torch, with manifest and model cards.
 
-    Opens the holdout split: do this once per released model.
+    Opens the holdout split, and the external images where they are given: do this once per
+    released model.
     """
+    from training.evaluate import Measurable
     from training.export import export
 
-    export(teacher, student, _folder(data, cache, RECIPES / "teacher.yaml"), splits, output)
+    folder = _folder(data, cache, RECIPES / "teacher.yaml")
+    export(teacher, student, Measurable(folder, splits, isic2017, external), output)
 
 
 @app.command()

@@ -23,6 +23,9 @@ def model_card(spec: ModelSpec) -> str:
     """The card of one model; every number in it is the manifest's."""
     data, training = spec.data, spec.training
     holdout = spec.operating_table.holdout_lesions
+    more = "".join(
+        f" Also learned from: {count} images of {name}." for name, count in data["more"].items()
+    )
     share = 100 * data["melanomas"]["holdout"] / data["images"]["holdout"]
     rows = "\n".join(
         f"| {words} | {show(spec.metrics['holdout'][name], name in _PERCENT)} "
@@ -57,7 +60,7 @@ decision about a patient.**
 {data["name"]} (doi {data["doi"]}), licence {data["licence"]}: the weights are released for
 non-commercial research under the same terms. Split by lesion: {data["images"]["train"]} images for
 training, {data["images"]["validation"]} for validation (epochs and thresholds are chosen there),
-{data["images"]["holdout"]} for holdout. Splits file SHA-256 `{data["splits_sha256"]}`.
+{data["images"]["holdout"]} for holdout. Splits file SHA-256 `{data["splits_sha256"]}`.{more}
 
 ## Measured
 
@@ -68,15 +71,29 @@ threshold that catches at least 95 % of the melanoma images of validation.
 | | holdout | validation |
 | --- | --- | --- |
 {rows}
-
+{_elsewhere(spec)}
 ## Limits
 
 - Trained on one public collection, mostly of light skin, taken with dermatoscopes in Austria and
-  Australia; phone photographs, other skin and other devices were not measured.
+  Australia; phone photographs and other skin were not measured.
 - {share:.0f} % of the holdout images are melanomas. Where melanoma is rarer, even more of the
   referrals are false alarms: predictive values do not carry over.
-- Probabilities are not calibrated (temperature {spec.temperature:g}).
+- Probabilities are calibrated by one temperature ({spec.temperature:.3f}), fitted on validation:
+  they hold for images and a share of melanomas like those of validation.
 - The evidence map shows what the network weighed, not where disease is.
+"""
+
+
+def _elsewhere(spec: ModelSpec) -> str:
+    """What other clinics' images say, where they were measured."""
+    if "external" not in spec.metrics:
+        return ""
+    found, data = spec.metrics["external"], spec.data["external"]
+    return f"""
+Other clinics and cameras: on {data["images"]} images of {data["name"]} ({data["melanomas"]}
+melanomas), kept out of training, ROC-AUC {show(found["roc_auc"])}. At the same threshold
+sensitivity is {show(found["sensitivity_at_95"], True)} and specificity
+{show(found["specificity_at_95"], True)}: a threshold does not carry over to other cameras.
 """
 
 

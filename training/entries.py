@@ -8,10 +8,18 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from mel_demo.manifest import CLASS_NAMES, FORMAT, Interval, OperatingTable, Preprocessing
+from mel_demo.manifest import (
+    CLASS_NAMES,
+    FORMAT,
+    MELANOMA,
+    Interval,
+    OperatingTable,
+    Preprocessing,
+)
 from training.evaluate import Evaluation
 from training.files import sha256
 from training.models import RunRecord
+from training.scores import Scores
 from training.splits import SPLITS, Row
 
 NAME, LICENCE, DOI = "HAM10000", "CC BY-NC 4.0", "10.1038/sdata.2018.161"
@@ -21,11 +29,12 @@ def model_entry(
     file: Path,
     record: RunRecord,
     parameters: int,
-    rows: list[Row],
+    data: dict,
+    temperature: float,
     evaluations: list[Evaluation],
     table: OperatingTable,
 ) -> dict:
-    """One model's entry, all but its latency. ``rows``: of the splits file."""
+    """One model's entry, all but its latency. ``data``: of ``data_entry``."""
     return {
         "file": file.name,
         "sha256": sha256(file),
@@ -34,9 +43,9 @@ def model_entry(
         "parameters": parameters,
         "recipe": record.recipe_name,
         "source_commit": record.git_commit,
-        "data": data_entry(rows, record.splits_sha256),
+        "data": data,
         "class_names": list(CLASS_NAMES),
-        "temperature": 1.0,
+        "temperature": temperature,
         "preprocessing": preprocessing_entry(record.preprocessing),
         "metrics": {found.split: intervals(found.metrics[record.role]) for found in evaluations},
         "operating_table": table_entry(table),
@@ -47,6 +56,7 @@ def model_entry(
             "hours": record.hours,
             "hardware": record.hardware,
             "init": record.init,
+            "teacher": record.teacher,
         },
     }
 
@@ -63,17 +73,36 @@ def onnx_metadata(record: RunRecord) -> dict[str, str]:
     }
 
 
-def data_entry(rows: list[Row], splits_sha256: str) -> dict:
-    """The data set, its licence and the sizes of its splits."""
+def data_entry(rows: list[Row], record: RunRecord) -> dict:
+    """The data set, its licence, the sizes of its splits, and what else was learned from.
+
+    ``rows``: of the splits file.
+    """
     by_split = {split: [row for row in rows if row.split == split] for split in SPLITS}
     return {
         "name": NAME,
         "licence": LICENCE,
         "doi": DOI,
-        "splits_sha256": splits_sha256,
+        "splits_sha256": record.splits_sha256,
         "images": {split: len(found) for split, found in by_split.items()},
         "melanomas": {s: sum(row.dx == "mel" for row in found) for s, found in by_split.items()},
         "lesions": {s: len({row.lesion_id for row in found}) for s, found in by_split.items()},
+        "more": {name: n for name, n in (record.sources or {}).items() if name != NAME},
+    }
+
+
+def external_entry(path: Path | None, scores: Scores | None) -> dict:
+    """Which images of other clinics were measured; nothing where none were."""
+    if path is None or scores is None:
+        return {}
+    return {
+        "external": {
+            "name": "ISIC 2017",
+            "licence": "CC0",
+            "sha256": sha256(path),
+            "images": len(scores.labels),
+            "melanomas": int((scores.labels == MELANOMA).sum()),
+        }
     }
 
 

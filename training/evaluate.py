@@ -1,4 +1,4 @@
-"""Measure released models or a run on validation, or once on holdout, and write what was found.
+"""Measure released models or a run on validation, or once on holdout or on images of other clinics.
 
 Thresholds always come from validation, by the served rule. Knows how to score and what to compare;
 the formulas are in ``metrics``, ``agreement`` and ``intervals``.
@@ -6,7 +6,7 @@ the formulas are in ``metrics``, ``agreement`` and ``intervals``.
 
 import shlex
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,18 +18,22 @@ from rich.table import Table
 from mel_demo.manifest import Interval, Preprocessing, load_manifest, verify_weights
 from mel_demo.operating_point import DEFAULT_TARGET, choose
 from training.agreement import agreement
+from training.calibrate import fit_temperature
 from training.data import Images, prepare_images, read_split
 from training.errors import DataError
+from training.external import external_images, read_external
 from training.files import git_commit, sha256, write_json
 from training.intervals import Bootstrap
+from training.isic import read_extra
 from training.metrics import operating_table, summary
 from training.models import load_run
 from training.scores import Scores, score_network, score_onnx
 from training.words import show
 
-SPLITS = ("validation", "holdout")
+SPLITS = ("validation", "holdout", "external")
 HOLDOUT_NOTE = (
-    "Holdout measured: look at it once per released model, and choose nothing by what it says."
+    "Measured on images kept aside: look at them once per released model, and choose nothing by "
+    "what they say."
 )
 
 
@@ -46,12 +50,10 @@ class Evaluation:
 
 
 class Pixels:
-    """The images of a split, decoded once for each preprocessing that asks for them."""
+    """Images, decoded once for each preprocessing that asks for them."""
 
-    def __init__(self, data: Path, splits: Path, split: str):
-        if split not in SPLITS:
-            raise DataError(f"Split {split!r} cannot be measured: choose {' or '.join(SPLITS)}.")
-        self.images: Images = read_split(data, splits, split)
+    def __init__(self, images: Images):
+        self.images = images
         self._prepared: dict[Preprocessing, np.ndarray] = {}
 
     def prepared(self, preprocessing: Preprocessing) -> np.ndarray:
@@ -61,18 +63,57 @@ class Pixels:
         return self._prepared[preprocessing]
 
 
+@dataclass(frozen=True)
+class Measurable:
+    """Where measurements come from: HAM10000, its splits, and images of other clinics if given.
+
+    ``isic2017`` and ``external`` (the file of ``training external``) belong together.
+    """
+
+    data: Path
+    splits: Path
+    isic2017: Path | None = None
+    external: Path | None = None
+
+    def pixels(self, split: str) -> Pixels:
+        """Images of a split; DataError for one that cannot be measured."""
+        if split not in SPLITS:
+            raise DataError(f"Split {split!r} cannot be measured: choose {' or '.join(SPLITS)}.")
+        if split != "external":
+            return Pixels(read_split(self.data, self.splits, split))
+        if self.isic2017 is None or self.external is None:
+            raise DataError(
+                "Images of other clinics are measured with both --isic2017 FOLDER and --external "
+                "FILE (`python -m training external` makes it)."
+            )
+        kept_out = read_external(self.external)
+        return Pixels(external_images(read_extra(self.isic2017), kept_out))
+
+    def check(self, splits_sha256: str, external_sha256: str | None, whose: str) -> None:
+        """DataError unless these are the files of a model: its training may hold other images."""
+        check_splits(self.splits, splits_sha256, whose)
+        if self.external is None or external_sha256 is None:
+            return
+        if not self.external.is_file() or sha256(self.external) != external_sha256:
+            raise DataError(
+                f"{self.external} is not the file that {whose} was trained with "
+                f"({external_sha256[:12]}...): its external images may be training images."
+            )
+
+
 def evaluate_weights(
-    weights: Path, data: Path, splits: Path, split: str = "validation", output: Path | None = None
+    weights: Path, given: Measurable, split: str = "validation", output: Path | None = None
 ) -> Evaluation:
     """Measure the exported files at the thresholds of their manifest; prints, and writes JSON.
 
-    Raises DataError when ``splits`` are not the ones the models were trained on: their holdout
+    Raises DataError when the splits are not the ones the models were trained on: their holdout
     might hold training images.
     """
     manifest = load_manifest(weights)
     for key, spec in manifest.models.items():
-        check_splits(splits, str(spec.data.get("splits_sha256")), f"the {key} of {weights}")
-    pixels = Pixels(data, splits, split)
+        external = (spec.data.get("external") or {}).get("sha256")
+        given.check(str(spec.data.get("splits_sha256")), external, f"the {key} of {weights}")
+    pixels = given.pixels(split)
     scores, thresholds = {}, {}
     for key, spec in manifest.models.items():
         scores[key] = score_onnx(
@@ -83,28 +124,32 @@ def evaluate_weights(
             spec.temperature,
         )
         thresholds[key] = choose(spec.operating_table, DEFAULT_TARGET).threshold
-    return _report(measure(split, scores, thresholds), str(weights), splits, output)
+    return _report(measure(split, scores, thresholds), str(weights), given.splits, output)
 
 
 def evaluate_run(
-    run: Path, data: Path, splits: Path, split: str = "validation", output: Path | None = None
+    run: Path, given: Measurable, split: str = "validation", output: Path | None = None
 ) -> Evaluation:
-    """Measure a run's best weights in torch; the threshold is chosen on validation either way.
+    """Measure a run's best weights in torch.
+
+    Temperature and threshold are chosen on validation either way.
 
     Raises DataError when the run was trained on other splits.
     """
     network, record = load_run(run)
-    check_splits(splits, record.splits_sha256, f"the run {run}")
+    given.check(record.splits_sha256, record.external_sha256, f"the run {run}")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     scored = {}
     for name in dict.fromkeys(("validation", split)):
-        pixels = Pixels(data, splits, name)
+        pixels = given.pixels(name)
         prepared = pixels.prepared(record.preprocessing)
         scored[name] = score_network(network, pixels.images, prepared, record.preprocessing, device)
+    temperature = fit_temperature(scored["validation"].logits, scored["validation"].labels)
+    scored = {name: replace(found, temperature=temperature) for name, found in scored.items()}
     judged = scored["validation"].judged()
     threshold = choose(operating_table(judged, judged), DEFAULT_TARGET).threshold
     found = measure(split, {record.role: scored[split]}, {record.role: threshold})
-    return _report(found, str(run), splits, output)
+    return _report(found, str(run), given.splits, output)
 
 
 def measure(split: str, scores: dict[str, Scores], thresholds: dict[str, float]) -> Evaluation:
@@ -182,7 +227,7 @@ def print_evaluation(found: Evaluation, title: str, console: Console | None = No
     console.print(table)
     for name, value in found.agreement.items():
         console.print(f"teacher and student, {name}: {show(value)}", highlight=False)
-    if found.split == "holdout":
+    if found.split != "validation":
         console.print(HOLDOUT_NOTE, style="yellow")
 
 

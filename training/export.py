@@ -8,7 +8,7 @@ the output folder is replaced at the end. Knows the order of the work; the parts
 import os
 import statistics
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,10 +28,24 @@ from mel_demo.manifest import (
 )
 from mel_demo.operating_point import DEFAULT_TARGET, choose
 from training import machine
+from training.calibrate import fit_temperature
 from training.cards import model_card
-from training.entries import intervals, model_entry, onnx_metadata
+from training.entries import (
+    data_entry,
+    external_entry,
+    intervals,
+    model_entry,
+    onnx_metadata,
+)
 from training.errors import ExportError, RunError
-from training.evaluate import Pixels, check_splits, command, measure, now, print_evaluation
+from training.evaluate import (
+    Measurable,
+    Pixels,
+    command,
+    measure,
+    now,
+    print_evaluation,
+)
 from training.files import git_commit, write_json, write_text
 from training.graph import export_onnx
 from training.metrics import operating_table
@@ -52,18 +66,20 @@ class _Source:
     record: RunRecord
 
 
-def export(teacher: Path, student: Path, data: Path, splits: Path, output: Path) -> Manifest:
+def export(teacher: Path, student: Path, given: Measurable, output: Path) -> Manifest:
     """Release two runs into ``output`` and return the manifest written there.
 
-    Raises DataError when ``splits`` are not those of both runs, RunError when a run has the other
+    Temperatures are fitted on validation. Raises DataError when ``given`` are not the splits of
+    both runs, RunError when a run has the other
     role, ExportError when a file is not equal to its source or is not served as it was measured.
     After an error ``output`` is as it was.
     """
     sources = {
-        "teacher": _load("teacher", teacher, splits),
-        "student": _load("student", student, splits),
+        "teacher": _load("teacher", teacher, given),
+        "student": _load("student", student, given),
     }
-    pixels = {split: Pixels(data, splits, split) for split in ("validation", "holdout")}
+    splits = ("validation", "holdout", *(["external"] if given.external else []))
+    pixels = {split: given.pixels(split) for split in splits}
     output.parent.mkdir(parents=True, exist_ok=True)
     # Beside the output, so that files can be moved there in one step.
     with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as name:
@@ -82,7 +98,8 @@ def export(teacher: Path, student: Path, data: Path, splits: Path, output: Path)
             }
             for split, found in pixels.items()
         }
-        content = _content(folder, sources, scores, splits)
+        scores = _calibrated(scores)
+        content = _content(folder, sources, scores, given)
         write_json(folder / FILE_NAME, content)
         for key, spec in load_manifest(folder).models.items():
             content["models"][key]["latency"] = _serve(
@@ -97,11 +114,25 @@ def export(teacher: Path, student: Path, data: Path, splits: Path, output: Path)
     return manifest
 
 
-def _load(role: str, folder: Path, splits: Path) -> _Source:
+def _calibrated(scores: dict[str, dict[str, Scores]]) -> dict[str, dict[str, Scores]]:
+    """The same logits at each model's temperature, fitted on validation."""
+    temperatures = {
+        role: fit_temperature(found.logits, found.labels)
+        for role, found in scores["validation"].items()
+    }
+    return {
+        split: {
+            role: replace(found, temperature=temperatures[role]) for role, found in models.items()
+        }
+        for split, models in scores.items()
+    }
+
+
+def _load(role: str, folder: Path, given: Measurable) -> _Source:
     network, record = load_run(folder)
     if record.role != role:
         raise RunError(f"{folder} is the run of a {record.role}: give it as --{record.role}.")
-    check_splits(splits, record.splits_sha256, f"the run {folder}")
+    given.check(record.splits_sha256, record.external_sha256, f"the run {folder}")
     return _Source(network, record)
 
 
@@ -133,7 +164,7 @@ def _content(
     folder: Path,
     sources: dict[str, _Source],
     scores: dict[str, dict[str, Scores]],
-    splits: Path,
+    given: Measurable,
 ) -> dict:
     """The manifest's values, all but the latencies."""
     tables = {
@@ -144,7 +175,8 @@ def _content(
     evaluations = [measure(split, found, thresholds) for split, found in scores.items()]
     for found in evaluations:
         print_evaluation(found, "exported models")
-    rows = read_splits(splits)
+    rows = read_splits(given.splits)
+    aside = external_entry(given.external, scores.get("external", {}).get("teacher"))
     return {
         "format": FORMAT,
         "created": now(),
@@ -155,7 +187,8 @@ def _content(
                 folder / f"{role}.onnx",
                 source.record,
                 parameters(source.network),
-                rows,
+                data_entry(rows, source.record) | aside,
+                scores["validation"][role].temperature,
                 evaluations,
                 tables[role],
             )
