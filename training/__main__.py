@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from mel_demo.errors import MelDemoError
-from training.errors import TrainingError
+from training.config import load_recipe
+from training.errors import RecipeError, TrainingError
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__
@@ -64,7 +65,6 @@ Precision = Annotated[Literal["no", "bf16", "fp16"] | None, typer.Option(help="M
 def _folder(data: Path | None, cache: Path, recipe_path: Path) -> Path:
     if data is not None:
         return data
-    from training.config import load_recipe
     from training.download import download
 
     return download(load_recipe(recipe_path).source, cache)
@@ -79,7 +79,6 @@ def data(
     ),
 ) -> None:
     """Check a HAM10000 folder, report its classes and lesions, and decode it once for training."""
-    from training.config import load_recipe
     from training.data import cached_frames, check
 
     folder = _folder(data, cache, recipe)
@@ -168,6 +167,9 @@ def teacher(
         list[Path] | None,
         typer.Option(help="Run folder to distil from, where the recipe does; repeatable."),
     ] = None,
+    alone: Annotated[
+        bool, typer.Option("--alone", help="Learn from the labels alone, whatever the recipe says.")
+    ] = False,
     arch: Arch = None,
     pretrained: Pretrained = None,
     init: Init = None,
@@ -187,8 +189,14 @@ def teacher(
     resume: Resume = False,
 ) -> None:
     """Train a teacher: any architecture of timm with seven outputs."""
+    if not (alone or tutor) and load_recipe(recipe).distillation is not None:
+        raise RecipeError(
+            f"{recipe.name} distils from a tutor: give its run folder with --tutor (train it with "
+            "--recipe training/recipes/tutor.yaml), or learn from the labels with --alone."
+        )
     _train(
-        recipe, data, splits, output, cache, init, resume, tutor or [], more or [], external,
+        recipe, data, splits, output, cache, init, resume, [] if alone else tutor or [],
+        more or [], external,
         architecture=arch, pretrained=pretrained, epochs=epochs, batch_size=batch_size,
         learning_rate=learning_rate, size=size, start_size=start_size,
         mixed_precision=mixed_precision, seed=seed,
@@ -326,7 +334,6 @@ def report(
 def _train(
     recipe_path, data, splits, output, cache, init, resume, teachers, more, external, **options
 ) -> None:
-    from training.config import load_recipe
     from training.session import train_session
 
     record = train_session(
