@@ -58,4 +58,4 @@ def test_views_grow_to_full_size_by_two_thirds_of_the_epochs():
     assert sizes == sorted(sizes)
     assert sizes[8:] == [160] * 4
     assert all(size % 16 == 0 for size in sizes)
-    assert load_recipe(RECIPES / "teacher.yaml", size=100, start_size=None).size_at(0) == 100
+    assert recipe.model_copy(update={"start_size": None, "size": 100}).size_at(0) == 100
