@@ -241,7 +241,7 @@ def export(
 
 
 @app.command()
-def report(
+def results(
     weights: Annotated[Path, typer.Option(help="Released files.")] = WEIGHTS,
     readme: Annotated[Path, typer.Option(help="File with the results marks.")] = Path("README.md"),
     check: Annotated[
@@ -249,11 +249,11 @@ def report(
     ] = False,
 ) -> None:
     """Put the results table of the manifest into README.md."""
-    from training.report import write_results
+    from training.results import write_results
 
     current = write_results(weights, readme, check=check)
     if check and not current:
-        console.print(f"The results of {readme} are stale: run `python -m training report`.")
+        console.print(f"The results of {readme} are stale: run `python -m training results`.")
         raise typer.Exit(1)
 
 
