@@ -15,7 +15,13 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from mel_demo.manifest import Interval, Preprocessing, load_manifest, verify_weights
+from mel_demo.manifest import (
+    Interval,
+    Manifest,
+    Preprocessing,
+    load_manifest,
+    verify_weights,
+)
 from mel_demo.operating_point import DEFAULT_TARGET, choose
 from training.agreement import agreement
 from training.data import Images, prepare_images, read_split
@@ -23,7 +29,7 @@ from training.errors import DataError
 from training.files import git_commit, sha256, write_json
 from training.intervals import Bootstrap
 from training.metrics import operating_table, summary
-from training.models import load_run
+from training.models import load_record, load_run
 from training.scores import Scores, score_network, score_onnx
 from training.words import show
 
@@ -61,6 +67,14 @@ class Pixels:
         return self._prepared[preprocessing]
 
 
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """A model's scores on one split, and its threshold at the default target sensitivity."""
+
+    scores: Scores
+    threshold: float
+
+
 def evaluate_weights(
     weights: Path, data: Path, splits: Path, split: str = "validation", output: Path | None = None
 ) -> Evaluation:
@@ -69,21 +83,9 @@ def evaluate_weights(
     Raises DataError when ``splits`` are not the ones the models were trained on: their holdout
     might hold training images.
     """
-    manifest = load_manifest(weights)
-    for key, spec in manifest.models.items():
-        check_splits(splits, str(spec.data.get("splits_sha256")), f"the {key} of {weights}")
-    pixels = Pixels(data, splits, split)
-    scores, thresholds = {}, {}
-    for key, spec in manifest.models.items():
-        scores[key] = score_onnx(
-            verify_weights(spec, weights),
-            pixels.images,
-            pixels.prepared(spec.preprocessing),
-            spec.preprocessing,
-            spec.temperature,
-        )
-        thresholds[key] = choose(spec.operating_table, DEFAULT_TARGET).threshold
-    return _report(measure(split, scores, thresholds), str(weights), splits, output)
+    manifest = load_weights(weights, splits)
+    scored = score_weights(manifest, weights, Pixels(data, splits, split))
+    return _report(measure_scored(split, scored), str(weights), splits, output)
 
 
 def evaluate_run(
@@ -93,18 +95,68 @@ def evaluate_run(
 
     Raises DataError when the run was trained on other splits.
     """
-    network, record = load_run(run)
+    record = load_record(run)
     check_splits(splits, record.splits_sha256, f"the run {run}")
+    scored = score_run(run, pixels_to_judge(data, splits, split), split)
+    return _report(measure_scored(split, {record.role: scored}), str(run), splits, output)
+
+
+def load_weights(weights: Path, splits: Path) -> Manifest:
+    """The manifest of ``weights``; DataError unless all its models were trained on ``splits``."""
+    manifest = load_manifest(weights)
+    for key, spec in manifest.models.items():
+        check_splits(splits, str(spec.data.get("splits_sha256")), f"the {key} of {weights}")
+    return manifest
+
+
+def pixels_to_judge(data: Path, splits: Path, split: str) -> dict[str, Pixels]:
+    """The images of validation, where thresholds are chosen, and of ``split``."""
+    return {name: Pixels(data, splits, name) for name in dict.fromkeys(("validation", split))}
+
+
+def score_weights(manifest: Manifest, weights: Path, pixels: Pixels) -> dict[str, Scored]:
+    """Run every exported file, compared with its SHA-256 before; thresholds are the manifest's."""
+    return {
+        key: Scored(
+            score_onnx(
+                verify_weights(spec, weights),
+                pixels.images,
+                pixels.prepared(spec.preprocessing),
+                spec.preprocessing,
+                spec.temperature,
+            ),
+            choose(spec.operating_table, DEFAULT_TARGET).threshold,
+        )
+        for key, spec in manifest.models.items()
+    }
+
+
+def score_run(run: Path, pixels: dict[str, Pixels], split: str) -> Scored:
+    """Run a run's best weights in torch on ``split``; ``pixels`` as of ``pixels_to_judge``."""
+    network, record = load_run(run)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    scored = {}
-    for name in dict.fromkeys(("validation", split)):
-        pixels = Pixels(data, splits, name)
-        prepared = pixels.prepared(record.preprocessing)
-        scored[name] = score_network(network, pixels.images, prepared, record.preprocessing, device)
-    judged = scored["validation"].judged()
+    scores = {
+        name: score_network(
+            network,
+            found.images,
+            found.prepared(record.preprocessing),
+            record.preprocessing,
+            device,
+        )
+        for name, found in pixels.items()
+    }
+    judged = scores["validation"].judged()
     threshold = choose(operating_table(judged, judged), DEFAULT_TARGET).threshold
-    found = measure(split, {record.role: scored[split]}, {record.role: threshold})
-    return _report(found, str(run), splits, output)
+    return Scored(scores[split], threshold)
+
+
+def measure_scored(split: str, scored: dict[str, Scored]) -> Evaluation:
+    """``measure`` for models that carry their thresholds."""
+    return measure(
+        split,
+        {key: found.scores for key, found in scored.items()},
+        {key: found.threshold for key, found in scored.items()},
+    )
 
 
 def measure(split: str, scores: dict[str, Scores], thresholds: dict[str, float]) -> Evaluation:
