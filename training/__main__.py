@@ -280,7 +280,8 @@ def evaluate(
     cache: Cache = Path("cache"),
 ) -> None:
     """Measure a run, or the released pair, on validation; on holdout only when asked."""
-    from training.evaluate import Measurable, evaluate_run, evaluate_weights
+    from training.evaluate import evaluate_run, evaluate_weights
+    from training.pixels import Measurable
 
     folder = _folder(data, cache, RECIPES / "teacher.yaml")
     given = Measurable(folder, splits, isic2017, external)
@@ -307,15 +308,15 @@ def export(
     Opens the holdout split, and the external images where they are given: do this once per
     released model.
     """
-    from training.evaluate import Measurable
     from training.export import export
+    from training.pixels import Measurable
 
     folder = _folder(data, cache, RECIPES / "teacher.yaml")
     export(teacher, student, Measurable(folder, splits, isic2017, external), output)
 
 
 @app.command()
-def report(
+def results(
     weights: Annotated[Path, typer.Option(help="Released files.")] = WEIGHTS,
     readme: Annotated[Path, typer.Option(help="File with the results marks.")] = Path("README.md"),
     check: Annotated[
@@ -323,11 +324,11 @@ def report(
     ] = False,
 ) -> None:
     """Put the results table of the manifest into README.md."""
-    from training.report import write_results
+    from training.results import write_results
 
     current = write_results(weights, readme, check=check)
     if check and not current:
-        console.print(f"The results of {readme} are stale: run `python -m training report`.")
+        console.print(f"The results of {readme} are stale: run `python -m training results`.")
         raise typer.Exit(1)
 
 

@@ -39,8 +39,6 @@ from training.entries import (
 )
 from training.errors import ExportError, RunError
 from training.evaluate import (
-    Measurable,
-    Pixels,
     command,
     measure,
     now,
@@ -50,6 +48,7 @@ from training.files import git_commit, write_json, write_text
 from training.graph import export_onnx
 from training.metrics import operating_table
 from training.models import RunRecord, load_run, parameters
+from training.pixels import Measurable, Pixels
 from training.scores import Scores, score_onnx
 from training.splits import read_splits
 from training.words import megabytes

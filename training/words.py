@@ -2,6 +2,25 @@
 
 from mel_demo.manifest import Interval
 
+METRICS = {
+    "roc_auc": "ROC-AUC, melanoma against the rest",
+    "average_precision": "Average precision",
+    "sensitivity_at_95": "Sensitivity at the 95 % setting",
+    "specificity_at_95": "Specificity at the 95 % setting",
+    "ece": "ECE of the melanoma probability, 15 bins",
+    "brier": "Brier score of the melanoma probability",
+}
+PERCENT = ("sensitivity_at_95", "specificity_at_95")
+DIAGNOSES = {
+    "akiec": "actinic keratosis",
+    "bcc": "basal cell carcinoma",
+    "bkl": "benign keratosis",
+    "df": "dermatofibroma",
+    "mel": "melanoma",
+    "nv": "nevus (mole)",
+    "vasc": "vascular lesion",
+}
+
 
 def show(interval: Interval, percent: bool = False) -> str:
     """A value and its interval, "0.912 (0.880 to 0.941)", in percent "91.2 % (88.0 to 94.1)".

@@ -12,7 +12,7 @@ from training.files import write_text
 from training.words import megabytes, show
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
-COMMAND = "python -m training report"
+COMMAND = "python -m training results"
 
 
 def write_results(weights: Path, readme: Path, check: bool = False) -> bool:

@@ -7,7 +7,7 @@ import pytest
 from mel_demo.errors import ManifestError
 from mel_demo.manifest import load_manifest
 from training.errors import TrainingError
-from training.report import BEGIN, END, results_table, write_results
+from training.results import BEGIN, END, results_table, write_results
 
 README = f"# Title\n\nBefore.\n{BEGIN}\nold numbers\n{END}\nAfter.\n"
 
@@ -30,7 +30,7 @@ def test_the_table_holds_what_was_measured_on_holdout(tiny_weights):
     assert rows[3].startswith("| student, linear |")
     assert "120 images (20 melanomas) of 90 lesions" in table
     assert "decide alike for 90.0 % (86.0 to 94.0) of the images" in table
-    assert "python -m training report" in table
+    assert "python -m training results" in table
 
 
 def test_only_what_stands_between_the_marks_is_replaced(tiny_weights, readme):
