@@ -17,6 +17,7 @@ from mel_demo.images import MAX_BYTES
 from mel_demo.operating_point import DEFAULT_TARGET, MAX_TARGET, MIN_TARGET
 from mel_demo.screening import Screener
 from mel_demo.ui import judge, panels, words
+from mel_demo.ui.about import about
 from mel_demo.ui.theme import STYLE, theme
 from mel_demo.ui.upload import image_input
 
@@ -112,7 +113,7 @@ class Page:
             gr.HTML('<section class="section"><h2>What else it could be</h2></section>')
             differential = gr.HTML(panels.differential(None), elem_id="differential")
             with gr.Accordion("About the models, the data and their limits", open=False):
-                gr.HTML(panels.about(self.manifest), elem_classes="about")
+                gr.HTML(about(self.manifest), elem_classes="about")
 
             setting = [status, verdicts, measured, roc]
             upload.change(
