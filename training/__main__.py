@@ -1,4 +1,4 @@
-"""python -m training: check the data, split it, train teacher and student, evaluate, export.
+"""python -m training: check the data, split it, train teacher and student, evaluate, release.
 
 Heavy packages are imported by the command that needs them, so that --help answers at once.
 """
@@ -238,6 +238,32 @@ def export(
     from training.export import export
 
     export(teacher, student, _folder(data, cache, RECIPES / "teacher.yaml"), splits, output)
+
+
+@app.command()
+def quantize(
+    weights: Annotated[Path, typer.Option(help="Released files, with the student.")] = WEIGHTS,
+    data: Data = None,
+    splits: Splits = Path("splits.csv"),
+    output: Annotated[
+        Path | None, typer.Option(help="Folder to write; without it, that of --weights.")
+    ] = None,
+    record: Annotated[Path, typer.Option(help="JSON with a row for every candidate.")] = (
+        Path("docs/quantization.json")
+    ),
+    sweep_only: Annotated[
+        bool, typer.Option("--sweep-only", help="Write the record alone, and leave holdout closed.")
+    ] = False,
+    cache: Cache = Path("cache"),
+) -> None:
+    """Make the student's INT8 file: try many settings, keep the best that passes the gate.
+
+    Opens the holdout split for the chosen file: do this once per released model.
+    """
+    from training.quantize import quantize
+
+    folder = _folder(data, cache, RECIPES / "teacher.yaml")
+    quantize(weights, folder, splits, output or weights, record, sweep_only)
 
 
 @app.command()
