@@ -1,4 +1,4 @@
-"""python -m training: check the data, split it, train teacher and student, evaluate, export.
+"""python -m training: check the data, split it, train teacher and student, evaluate, release.
 
 Heavy packages are imported by the command that needs them, so that --help answers at once.
 """
@@ -313,6 +313,36 @@ def export(
 
     folder = _folder(data, cache, RECIPES / "teacher.yaml")
     export(teacher, student, Measurable(folder, splits, isic2017, external), output)
+
+
+@app.command()
+def quantize(
+    weights: Annotated[Path, typer.Option(help="Released files, with the student.")] = WEIGHTS,
+    data: Data = None,
+    splits: Splits = Path("splits.csv"),
+    output: Annotated[
+        Path | None, typer.Option(help="Folder to write; without it, that of --weights.")
+    ] = None,
+    record: Annotated[Path, typer.Option(help="JSON with a row for every candidate.")] = (
+        Path("docs/quantization.json")
+    ),
+    sweep_only: Annotated[
+        bool, typer.Option("--sweep-only", help="Write the record alone, and leave holdout closed.")
+    ] = False,
+    isic2017: Isic2017 = None,
+    external: External = None,
+    cache: Cache = Path("cache"),
+) -> None:
+    """Make the student's INT8 file: try many settings, keep the best that passes the gate.
+
+    Opens the holdout split for the chosen file: do this once per released model.
+    """
+    from training.pixels import Measurable
+    from training.quantize import quantize
+
+    folder = _folder(data, cache, RECIPES / "teacher.yaml")
+    given = Measurable(folder, splits, isic2017, external)
+    quantize(weights, given, output or weights, record, sweep_only)
 
 
 @app.command()
