@@ -54,9 +54,9 @@ def quantize(
     ``weights``: a folder with manifest and student; ``output`` may be the same. ``candidates``:
     without it ``candidates.grid``. Returns the manifest written, None with ``sweep_only``.
 
-    Raises DataError when ``given`` are not the student's splits, ExportError when no candidate passes or
-    the file is not served as it was measured. After an error ``output`` is as it was; a record of
-    the sweep is kept.
+    Raises DataError when ``given`` are not the student's splits, ExportError when no candidate
+    passes or the file is not served as it was measured. After an error ``output`` is as it was; a
+    record of the sweep is kept.
     """
     candidates, gate = candidates or grid(), gate or Gate()
     spec = load_manifest(weights).models[SOURCE]
