@@ -362,6 +362,47 @@ def results(
         raise typer.Exit(1)
 
 
+@app.command()
+def report(
+    teacher: Annotated[Path | None, typer.Option(help="Run folder.")] = None,
+    student: Annotated[Path | None, typer.Option(help="Run folder.")] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="Released files to score instead of the runs [default: weights, without runs]."
+        ),
+    ] = None,
+    data: Data = None,
+    splits: Splits = Path("splits.csv"),
+    holdout: Annotated[
+        bool, typer.Option("--holdout", help="Look at holdout: once per released model.")
+    ] = False,
+    images: Annotated[
+        bool, typer.Option("--images/--no-images", help="Thumbnails of the worst mistakes.")
+    ] = True,
+    worst: Annotated[int, typer.Option(help="Mistakes of each kind to show.")] = 6,
+    output: Annotated[
+        Path, typer.Option(help="Page to write: .html, or .md to publish (never with images).")
+    ] = Path("runs/report.html"),
+    cache: Cache = Path("cache"),
+) -> None:
+    """Write a page with figures about a run, a pair of runs or the released files."""
+    from training.pixels import Measurable
+    from training.report import write_report
+
+    runs = {"teacher": teacher, "student": student}
+    runs = {role: folder for role, folder in runs.items() if folder is not None}
+    write_report(
+        output,
+        Measurable(_folder(data, cache, RECIPES / "teacher.yaml"), splits),
+        runs,
+        weights or (None if runs else WEIGHTS),
+        "holdout" if holdout else "validation",
+        images,
+        worst,
+    )
+
+
 def _train(
     recipe_path, data, splits, output, cache, init, resume, teachers, more, external, **options
 ) -> None:

@@ -10,7 +10,13 @@ METRICS = {
     "ece": "ECE of the melanoma probability, 15 bins",
     "brier": "Brier score of the melanoma probability",
 }
-PERCENT = ("sensitivity_at_95", "specificity_at_95")
+PERCENT = ("sensitivity_at_95", "specificity_at_95", "same_decision_at_95")
+AGREEMENT = {
+    "same_decision_at_95": "Same decision, each at its own threshold",
+    "spearman": "Rank correlation of melanoma probabilities (Spearman)",
+    "mean_absolute_difference": "Mean difference of melanoma probabilities",
+    "kl": "KL divergence of the seven classes, nats",
+}
 DIAGNOSES = {
     "akiec": "actinic keratosis",
     "bcc": "basal cell carcinoma",
@@ -34,6 +40,11 @@ def show(interval: Interval, percent: bool = False) -> str:
     if interval.low is None:
         return value
     return f"{value} ({interval.low * scale:.{digits}f} to {interval.high * scale:.{digits}f})"
+
+
+def percent(probability: float) -> str:
+    """A probability, "3.1 %", below one percent "0.03 %"."""
+    return f"{100 * probability:.{2 if probability < 0.01 else 1}f} %"
 
 
 def megabytes(size: int) -> str:
