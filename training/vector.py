@@ -16,6 +16,8 @@ _NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 _LONG = re.compile(r"(\.\d\d)\d+")
 _NUMBERS = re.compile(r' (?:d|x|y|transform)="[^"]*"')
 _GROUP_ID = re.compile(r'<g id="[^"]*"')
+_ID = re.compile(r'\bid="([^"]*)"')
+_REFERENCE = re.compile(r'((?:\bid="|href="#|url\(#))([^")]*)')
 _UNTURNED = re.compile(r' transform="rotate\(-?0 [^"]*"')
 _STYLE = re.compile(r"<defs>\s*<style.*?</style>\s*</defs>", re.DOTALL)
 
@@ -42,11 +44,13 @@ def standalone(figure: Figure, name: str, alt: str) -> str:
 
 def _svg(figure: Figure, name: str, **options) -> str:
     written = io.StringIO()
-    fixed = {"svg.fonttype": "none", "svg.hashsalt": name}  # the same figure is the same text
-    with matplotlib.rc_context(fixed):
+    with matplotlib.rc_context({"svg.fonttype": "none"}):
         figure.savefig(written, format="svg", metadata=_NO_METADATA, **options)
     text = _UNTURNED.sub("", written.getvalue())
     text = _GROUP_ID.sub("<g", text)  # "figure_1" in every figure, and nothing refers to it
+    # Matplotlib's ids are hashes that change from run to run.
+    numbered = {found: f"{name}-{i}" for i, found in enumerate(dict.fromkeys(_ID.findall(text)))}
+    text = _REFERENCE.sub(lambda match: match[1] + numbered[match[2]], text)
     return _NUMBERS.sub(lambda match: _LONG.sub(r"\1", match[0]), text)
 
 
