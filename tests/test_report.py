@@ -135,8 +135,7 @@ def write(tiny_training, tmp_path):
 
     def write_page(name: str = "report.html", **options) -> str:
         given = {
-            "data": tiny_training.data,
-            "splits": tiny_training.splits,
+            "given": tiny_training.given,
             "runs": runs_of(tiny_training),
         }
         write_report(tmp_path / name, **given | options)
@@ -399,7 +398,7 @@ def test_curves_of_another_run_do_not_stand_beside_released_files(
 
 def test_a_temperature_is_shown_with_what_was_before(tiny_training):
     runs = runs_of(tiny_training)
-    found = gather(runs, None, tiny_training.data, tiny_training.splits, "validation")
+    found = gather(runs, None, tiny_training.given, "validation")
     (plain,) = (x for part in sections(found) for x in part.panels if x.name == "reliability")
     assert "No temperature was applied" in plain.caption
     student = found.scored["student"]
@@ -450,8 +449,16 @@ def test_what_cannot_be_reported_is_refused_with_the_way_out(write, tiny_trainin
     other = tmp_path / "splits.csv"
     other.write_bytes(tiny_training.splits.read_bytes() + b"\n")
     for options, error, message in (
-        ({"splits": other}, DataError, "is not the splits file that the run"),
-        ({"splits": tmp_path / "absent.csv"}, DataError, "There is no splits file"),
+        (
+            {"given": replace(tiny_training.given, splits=other)},
+            DataError,
+            "is not the splits file that the run",
+        ),
+        (
+            {"given": replace(tiny_training.given, splits=tmp_path / "absent.csv")},
+            DataError,
+            "There is no splits file",
+        ),
         ({"runs": {"teacher": tiny_training.student}}, RunError, "give it as --student"),
         ({"runs": {}}, TrainingError, "give --teacher, --student or --weights"),
         ({"name": "report.pdf"}, TrainingError, r"ends in '\.pdf'.*\.html"),

@@ -24,13 +24,25 @@ def test_the_table_holds_what_was_measured_on_holdout(tiny_weights):
     rows = [line for line in table.splitlines() if line.startswith("|")]
     assert len(rows) == 4
     assert rows[2].startswith(
-        "| teacher, linear | 0.850 (0.810 to 0.890) | 90.0 % (86.0 to 94.0) "
+        "| teacher, linear | 0.850 (0.810 to 0.890) | not measured | 90.0 % (86.0 to 94.0) "
         "| 64.0 % (60.0 to 68.0) | 0.050 (0.010 to 0.090) | 0.0 MB | 0.1 ms |"
     )
     assert rows[3].startswith("| student, linear |")
     assert "120 images (20 melanomas) of 90 lesions" in table
     assert "decide alike for 90.0 % (86.0 to 94.0) of the images" in table
     assert "python -m training results" in table
+
+
+def test_other_clinics_have_their_column(tiny_weights, tmp_path):
+    manifest = json.loads((tiny_weights / "manifest.json").read_text())
+    student = manifest["models"]["student"]
+    student["metrics"]["external"] = {"roc_auc": {"value": 0.712, "low": 0.66, "high": 0.76}}
+    aside = {"name": "ISIC 2017", "images": 400, "melanomas": 75, "sha256": "0" * 64}
+    manifest["models"]["teacher"]["data"]["external"] = student["data"]["external"] = aside
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    table = results_table(load_manifest(tmp_path))
+    assert "| 0.712 (0.660 to 0.760) |" in table
+    assert "400 images of ISIC 2017 (75 melanomas), which no training saw either" in table
 
 
 def test_only_what_stands_between_the_marks_is_replaced(tiny_weights, readme):

@@ -316,6 +316,31 @@ def export(
 
 
 @app.command()
+def calibrate(
+    teacher: Annotated[Path | None, typer.Option(help="Run folder.")] = None,
+    student: Annotated[Path | None, typer.Option(help="Run folder.")] = None,
+    weights: Annotated[Path, typer.Option(help="Without runs: the released files.")] = WEIGHTS,
+    data: Data = None,
+    splits: Splits = Path("splits.csv"),
+    output: Annotated[Path, typer.Option(help="Figure to write; its numbers go beside it.")] = (
+        Path("docs/calibration.svg")
+    ),
+    cache: Cache = Path("cache"),
+) -> None:
+    """Fit each model's temperature on validation and draw its reliability before and after.
+
+    `export` fits the same temperature and releases it.
+    """
+    from training.pixels import Measurable
+    from training.reliability import write_calibration
+
+    runs = {"teacher": teacher, "student": student}
+    runs = {role: folder for role, folder in runs.items() if folder is not None}
+    given = Measurable(_folder(data, cache, RECIPES / "teacher.yaml"), splits)
+    write_calibration(given, output, None if runs else weights, runs)
+
+
+@app.command()
 def quantize(
     weights: Annotated[Path, typer.Option(help="Released files, with the student.")] = WEIGHTS,
     data: Data = None,

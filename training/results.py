@@ -43,8 +43,8 @@ def results_table(manifest: Manifest) -> str:
     """Markdown: one row a model, measured on holdout, with 95 % intervals; ends with a newline."""
     lines = [
         f"<!-- from the manifest, by `{COMMAND}`: do not edit -->",
-        "| model | ROC-AUC | sensitivity | specificity | ECE | size | one image |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| model | ROC-AUC | other clinics | sensitivity | specificity | ECE | size | one image |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
         *(_row(spec) for spec in manifest.models.values()),
         "",
         _explained(manifest),
@@ -57,6 +57,7 @@ def _row(spec: ModelSpec) -> str:
     cells = [
         f"{spec.key.replace('_', ' ')}, {spec.architecture}",
         show(found["roc_auc"]),
+        show(spec.metrics["external"]["roc_auc"]) if "external" in spec.metrics else "not measured",
         show(found["sensitivity_at_95"], percent=True),
         show(found["specificity_at_95"], percent=True),
         show(found["ece"]),
@@ -76,10 +77,17 @@ def _explained(manifest: Manifest) -> str:
         if agreed
         else ""
     )
+    aside = spec.data.get("external")
+    elsewhere = (
+        f" Other clinics: ROC-AUC on {aside['images']} images of {aside['name']} "
+        f"({aside['melanomas']} melanomas), which no training saw either."
+        if aside
+        else ""
+    )
     return (
         f"Melanoma against the rest on the holdout split of {spec.data['name']}: {counts.images} "
         f"images ({counts.melanomas} melanomas) of {lesions.melanoma + lesions.other} lesions that "
         "no training saw. Sensitivity and specificity at the 95 % setting, the largest threshold "
         "that catches at least 95 % of the validation melanomas; in brackets 95 % intervals by "
-        f"bootstrap over lesions.{agreement} Milliseconds: {spec.latency['note']}."
+        f"bootstrap over lesions.{elsewhere}{agreement} Milliseconds: {spec.latency['note']}."
     )
