@@ -31,6 +31,7 @@ from tests.browsing import browser, chromium
 from tests.tiny_export import export_tiny
 from training.__main__ import app
 from training.errors import DataError, RunError, TrainingError
+from training.evaluate import Scored
 from training.files import sha256
 from training.findings import gather
 from training.models import load_run
@@ -84,7 +85,8 @@ def judge(tiny, split: str) -> Truth:
         pixels = [prepare(open_image(paths[r["image_id"]]), record.preprocessing) for r in rows]
         with torch.inference_mode():
             logits = network(torch.from_numpy(normalise(np.stack(pixels), record.preprocessing)))
-        probabilities[role] = torch.softmax(logits.double(), 1).numpy()
+        temperature = load_manifest(export_tiny(tiny)).models[role].temperature
+        probabilities[role] = torch.softmax(logits.double() / temperature, 1).numpy()
     return Truth(
         np.array([row["image_id"] for row in rows]),
         np.array([CLASS_NAMES.index(row["dx"]) for row in rows]),
@@ -309,11 +311,11 @@ def test_holdout_is_not_read_unless_asked_for(write, tiny_training, page, tmp_pa
     for image_id in held:
         (path,) = data.rglob(f"{image_id}.jpg")
         path.unlink()
-    without = write(data=data, count=4)
+    without = write(given=replace(tiny_training.given, data=data), count=4)
     assert worst_ids(without) == worst_ids(page)
     assert not set(re.findall(r"ISIC_\d+", without)) & set(held)
     with pytest.raises(DataError, match="holdout images are not in"):
-        write("holdout.html", data=data, split="holdout")
+        write("holdout.html", given=replace(tiny_training.given, data=data), split="holdout")
 
 
 def test_holdout_is_judged_by_the_thresholds_of_validation(tiny_training, truth, tmp_path):
@@ -326,10 +328,10 @@ def test_holdout_is_judged_by_the_thresholds_of_validation(tiny_training, truth,
         ],
     )  # fmt: skip
     assert done.exit_code == 0, done.output
-    assert "look at it once per released model" in " ".join(done.output.split())
+    assert "look at them once per released model" in " ".join(done.output.split())
     text = output.read_text(encoding="utf-8")
     assert text.startswith("# Teacher on holdout\n")
-    assert "> **Holdout.** Holdout measured: look at it once" in text
+    assert "> **Holdout.** Measured on images kept aside: look at them once" in text
     assert "chosen on these very images" not in text
     assert f"| Threshold | {threshold(truth, 'teacher'):.6f} |" in text
     held = judge(tiny_training, "holdout")
@@ -400,10 +402,20 @@ def test_a_temperature_is_shown_with_what_was_before(tiny_training):
     runs = runs_of(tiny_training)
     found = gather(runs, None, tiny_training.given, "validation")
     (plain,) = (x for part in sections(found) for x in part.panels if x.name == "reliability")
-    assert "No temperature was applied" in plain.caption
-    student = found.scored["student"]
-    softened = replace(student, scores=replace(student.scores, temperature=2.5))
-    found = replace(found, scored=found.scored | {"student": softened})
+    fitted = {key: f"{model.scores.temperature:.3f}" for key, model in found.scored.items()}
+    assert (
+        f"before the temperature, teacher {fitted['teacher']} and student {fitted['student']}"
+        in plain.caption
+    )
+
+    def at(key: str, temperature: float) -> Scored:
+        model = found.scored[key]
+        return replace(model, scores=replace(model.scores, temperature=temperature))
+
+    none = replace(found, scored={key: at(key, 1.0) for key in BOTH})
+    (panel,) = (x for part in sections(none) for x in part.panels if x.name == "reliability")
+    assert "No temperature was applied" in panel.caption
+    found = replace(found, scored={"teacher": at("teacher", 1.0), "student": at("student", 2.5)})
     (panel,) = (x for part in sections(found) for x in part.panels if x.name == "reliability")
     assert "before the temperature, student 2.500" in panel.caption
     labels = [text.get_text() for text in panel.figure.axes[0].get_legend().get_texts()]

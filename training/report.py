@@ -248,6 +248,13 @@ def _run_rows(record: RunRecord, folder: Path) -> list[tuple[str, str]]:
         ("Recipe", record.recipe_name),
         ("Trained at commit", record.git_commit),
         ("Starting weights", record.init),
+        (
+            "Learned from",
+            ", ".join(f"{count:,} images of {name}" for name, count in record.sources.items())
+            if record.sources
+            else "not recorded",
+        ),
+        ("Teachers", record.teacher or "none"),
         ("Epochs", f"{record.epochs}, kept: {record.best_epoch}"),
         ("Seed", str(record.seed)),
         ("Time", f"{record.hours:g} h on {record.hardware}"),
