@@ -25,10 +25,10 @@ from training.cards import model_card
 from training.data import prepare_images, read_split
 from training.entries import intervals, table_entry
 from training.errors import ExportError
-from training.evaluate import command, measure, now, print_evaluation
+from training.evaluate import Evaluation, command, measure, now, print_evaluation
 from training.export import move, serve
 from training.files import git_commit, sha256, write_json, write_text
-from training.gate import Gate
+from training.gate import Gate, Quality
 from training.metrics import operating_table
 from training.pixels import Measurable, Pixels
 from training.scores import score_onnx
@@ -89,7 +89,7 @@ def quantize(
             return None
         chosen = found.rows[found.chosen]
         file = path_of(folder, found.chosen)
-        return _release(file, chosen, weights, output, given, validation)
+        return _release(file, chosen, gate, weights, output, given, validation)
 
 
 def _calibration_images(given: Measurable, spec: ModelSpec) -> np.ndarray:
@@ -157,6 +157,7 @@ def _refusal(found: Sweep, gate: Gate, record: Path) -> str:
 def _release(
     file: Path,
     row: Row,
+    gate: Gate,
     weights: Path,
     output: Path,
     given: Measurable,
@@ -194,6 +195,7 @@ def _release(
         ]
         for found in evaluations:
             print_evaluation(found, target.name)
+        _check_elsewhere(row.quality, spec, evaluations, gate)
         # What the student is and was trained on holds for this file too, nothing measured does.
         content["models"][KEY] = content["models"][SOURCE] | {
             "file": target.name,
@@ -226,6 +228,24 @@ def _release(
         move(folder, output)
     Console().print(f"Written: {output / target.name}, manifest and model card beside it")
     return manifest
+
+
+def _check_elsewhere(
+    quality: Quality, spec: ModelSpec, evaluations: list[Evaluation], gate: Gate
+) -> None:
+    """ExportError where images of other clinics, asked once, say that too much was lost."""
+    found = {evaluation.split: evaluation.metrics[KEY] for evaluation in evaluations}
+    if "external" not in found or "external" not in spec.metrics:
+        return
+    found_here, before = (
+        replace(quality, external_roc_auc=metrics["roc_auc"].value)
+        for metrics in (found["external"], spec.metrics["external"])
+    )
+    if reasons := gate.reasons(found_here, before):
+        raise ExportError(
+            f"The best INT8 file on validation is not released: {'; '.join(reasons)}. Release "
+            f"another {SOURCE}."
+        )
 
 
 def _card(spec: ModelSpec, row: Row) -> str:

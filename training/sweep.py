@@ -15,8 +15,15 @@ from rich.progress import Progress
 from rich.table import Table
 
 from mel_demo.images import normalise
-from mel_demo.manifest import MELANOMA, Preprocessing
-from mel_demo.operating_point import DEFAULT_TARGET, choose
+from mel_demo.manifest import (
+    MELANOMA,
+    Interval,
+    OperatingRow,
+    OperatingTable,
+    Preprocessing,
+    Rates,
+)
+from mel_demo.operating_point import DEFAULT_TARGET, OperatingPoint, choose
 from training.calibrate import fit_temperature
 from training.candidates import Candidate
 from training.data import Images
@@ -25,8 +32,7 @@ from training.files import sha256
 from training.gate import Gate, Quality
 from training.graph import open_session
 from training.int8 import calibrate, float_graph, quantise
-from training.intervals import Bootstrap
-from training.metrics import counts, ece, operating_table, roc_auc
+from training.metrics import RULE, Judged, counts, ece, roc_auc
 from training.scores import Scores
 from training.words import megabytes
 
@@ -204,13 +210,10 @@ def _measure(
             f"{reference.maps.shape}: it was not kept."
         )
     judged = said.scores.judged()
-    # One resample: of the table only the thresholds are wanted, not the intervals.
-    table = operating_table(judged, judged, Bootstrap(judged.lesion_ids, resamples=1))
-    threshold = choose(table, DEFAULT_TARGET).threshold
-    at_95 = counts(judged, [threshold])[0]
+    point = _at_95(judged)
     quality = Quality(
         roc_auc=roc_auc(judged),
-        specificity_at_95=at_95.tn / at_95.others,
+        specificity_at_95=point.row.validation.tn / point.row.validation.others,
         ece=ece(judged),
         map_correlation=correlation(said.maps, reference.maps),
         bytes=path.stat().st_size,
@@ -219,12 +222,23 @@ def _measure(
         candidate=candidate,
         quality=quality,
         temperature=said.scores.temperature,
-        threshold=threshold,
+        threshold=point.threshold,
         divergence=_divergence(reference.scores.probabilities(), said.scores.probabilities()),
         milliseconds=said.milliseconds,
         sha256=sha256(path),
         reasons=gate.reasons(quality, compared_with.quality) if gate else (),
     )
+
+
+def _at_95(judged: Judged) -> OperatingPoint:
+    """The served rule on a table without rates: their intervals would take longer than the file."""
+    thresholds = [float(t) for t in np.unique(judged.probability[judged.melanoma])[::-1]]
+    unknown = Interval(None, None, None)
+    rows = tuple(
+        OperatingRow(threshold, counted, counted, Rates(unknown, unknown, unknown, unknown))
+        for threshold, counted in zip(thresholds, counts(judged, thresholds), strict=True)
+    )
+    return choose(OperatingTable(RULE, rows, judged.lesions(), judged.lesions()), DEFAULT_TARGET)
 
 
 def correlation(maps: np.ndarray, reference: np.ndarray) -> float:
