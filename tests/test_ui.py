@@ -1,6 +1,7 @@
 """The page's handlers and panels, without a browser."""
 
 import dataclasses
+import json
 import pickle
 import re
 import time
@@ -408,3 +409,23 @@ def test_an_undefined_rate_is_drawn_and_told(tiny_screener):
     points["teacher"] = dataclasses.replace(points["teacher"], row=row)
     assert "not defined" in Cells(panels.measured(manifest, points)).cells["ppv", "teacher"]
     assert len(roc_figure(manifest, points, words.ROLES).data) == 4
+
+
+def test_a_released_int8_student_is_judged_too_and_does_not_crowd_the_page(page, upload, tmp_path):
+    """The page sets teacher and student side by side; the API and the table of models give all."""
+    weights = write_weights_apart(tmp_path / "weights")
+    manifest = json.loads((weights / "manifest.json").read_text())
+    manifest["models"]["student_int8"] = manifest["models"]["student"]
+    (weights / "manifest.json").write_text(json.dumps(manifest))
+    three = Page(Screener(weights, threads=1))
+    source = upload(GREY)
+    found, before = shown(three, source), shown(page, source)
+    for part in ("verdicts", "measured", "differential", "caption-student"):
+        assert flat(re.sub(r"[\d.]+ ms", "", found[part])) == flat(
+            re.sub(r"[\d.]+ ms", "", before[part])
+        ), part
+    assert len(found["roc"].data) == len(before["roc"].data)
+    assert found["status"].count("INT8") == 0
+    answer = three.screen(source, 0.95)[0]
+    assert set(answer["models"]) == {"teacher", "student", "student_int8"}
+    assert "Student INT8" in about(three.manifest)
