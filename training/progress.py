@@ -5,9 +5,25 @@ import io
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
+from training.config import Recipe
+from training.errors import RunError
 from training.files import write_text
 
 METRICS = "metrics.csv"
+
+
+def is_finished(epochs: int, best_epoch: int, recipe: Recipe) -> bool:
+    """Whether a run that has done ``epochs``, the best of them ``best_epoch``, is at its end."""
+    return epochs >= recipe.epochs or epochs - best_epoch >= recipe.patience
+
+
+def read_metrics(folder: Path) -> list[dict[str, float]]:
+    """The rows of a run's metrics.csv, one dict an epoch; RunError when there is none."""
+    try:
+        with (folder / METRICS).open(encoding="utf-8") as file:
+            return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+    except FileNotFoundError:
+        raise RunError(f"{folder} has no {METRICS}: it has not finished an epoch.") from None
 
 
 @dataclass
