@@ -269,6 +269,63 @@ def student(
 
 
 @app.command()
+def ablate(
+    teacher: Annotated[
+        list[Path] | None,
+        typer.Option(help="Run folder of the teacher [default: runs/teacher]; repeatable."),
+    ] = None,
+    temperatures: Annotated[str, typer.Option(help="Values of T, with commas.")] = "1,2",
+    alphas: Annotated[str, typer.Option(help="Shares of the teacher's loss.")] = "0.5,0.9",
+    seeds: Annotated[int, typer.Option(help="Train each so many times, for a spread.")] = 1,
+    data: Data = None,
+    splits: Splits = Path("splits.csv"),
+    output: Annotated[Path, typer.Option(help="Folder of the grid.")] = Path("runs/ablate"),
+    recipe: Annotated[Path, typer.Option(help="Recipe file.")] = RECIPES / "student.yaml",
+    arch: Arch = None,
+    pretrained: Pretrained = None,
+    init: Init = None,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    learning_rate: LearningRate = None,
+    size: Size = None,
+    start_size: StartSize = None,
+    more: More = None,
+    external: External = None,
+    rounds: Rounds = None,
+    mixed_precision: Precision = None,
+    seed: Seed = None,
+    cache: Cache = Path("cache"),
+    tracker: Tracker = None,
+) -> None:
+    """Train students of every T and alpha, and one without a teacher; compare on validation.
+
+    The same command again finishes what was interrupted.
+    """
+    from training.ablate import ablate, grid, numbers
+
+    cells = grid(
+        recipe, numbers(temperatures, "--temperatures"), numbers(alphas, "--alphas"), seeds,
+        architecture=arch, pretrained=pretrained, epochs=epochs, batch_size=batch_size,
+        learning_rate=learning_rate, size=size, start_size=start_size,
+        mixed_precision=mixed_precision, seed=seed,
+        **{"distillation.rounds": rounds},
+    )  # fmt: skip
+    ablate(
+        cells,
+        recipe_name=recipe.name,
+        data=_folder(data, cache, recipe),
+        splits=splits,
+        output=output,
+        cache=cache,
+        init=init,
+        teachers=teacher or [Path("runs/teacher")],
+        more=more or [],
+        external=external,
+        tracker=tracker,
+    )
+
+
+@app.command()
 def evaluate(
     run: Annotated[Path | None, typer.Option(help="Run folder to measure.")] = None,
     weights: Annotated[Path, typer.Option(help="Or the released files to measure.")] = WEIGHTS,
