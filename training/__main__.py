@@ -58,8 +58,14 @@ Isic2017 = Annotated[
     Path | None, typer.Option(help="Folder of ISIC 2017, to measure on images of other clinics.")
 ]
 StartSize = Annotated[int | None, typer.Option(help="Side of the first epochs' views, pixels.")]
+Rounds = Annotated[
+    int | None, typer.Option(help="Epochs of views the teacher judges once; 0: every view.")
+]
 Seed = Annotated[int | None, typer.Option(help="Seed of weights, order and views.")]
 Precision = Annotated[Literal["no", "bf16", "fp16"] | None, typer.Option(help="Mixed precision.")]
+Tracker = Annotated[
+    Literal["trackio", "wandb"] | None, typer.Option(help="Log each epoch there too.")
+]
 
 
 def _folder(data: Path | None, cache: Path, recipe_path: Path) -> Path:
@@ -186,6 +192,7 @@ def teacher(
     mixed_precision: Precision = None,
     seed: Seed = None,
     cache: Cache = Path("cache"),
+    tracker: Tracker = None,
     resume: Resume = False,
 ) -> None:
     """Train a teacher: any architecture of timm with seven outputs."""
@@ -196,7 +203,7 @@ def teacher(
         )
     _train(
         recipe, data, splits, output, cache, init, resume, [] if alone else tutor or [],
-        more or [], external,
+        more or [], external, tracker,
         architecture=arch, pretrained=pretrained, epochs=epochs, batch_size=batch_size,
         learning_rate=learning_rate, size=size, start_size=start_size,
         mixed_precision=mixed_precision, seed=seed,
@@ -235,19 +242,18 @@ def student(
     class_weight_power: ClassWeightPower = None,
     logit_adjustment: LogitAdjustment = None,
     temperature: Annotated[float | None, typer.Option(help="T of the distillation.")] = None,
-    rounds: Annotated[
-        int | None, typer.Option(help="Epochs of views the teacher judges once; 0: every view.")
-    ] = None,
+    rounds: Rounds = None,
     alpha: Annotated[float | None, typer.Option(help="Share of the teacher's loss.")] = None,
     mixed_precision: Precision = None,
     seed: Seed = None,
     cache: Cache = Path("cache"),
+    tracker: Tracker = None,
     resume: Resume = False,
 ) -> None:
     """Distil a student from a teacher; both see the very same views."""
     _train(
         recipe, data, splits, output, cache, init, resume,
-        [] if alone else teacher or [Path("runs/teacher")], more or [], external,
+        [] if alone else teacher or [Path("runs/teacher")], more or [], external, tracker,
         architecture=arch, pretrained=pretrained, epochs=epochs, batch_size=batch_size,
         learning_rate=learning_rate, size=size, start_size=start_size,
         mixed_precision=mixed_precision, seed=seed,
@@ -260,6 +266,63 @@ def student(
             "distillation.rounds": rounds,
         },
     )  # fmt: skip
+
+
+@app.command()
+def ablate(
+    teacher: Annotated[
+        list[Path] | None,
+        typer.Option(help="Run folder of the teacher [default: runs/teacher]; repeatable."),
+    ] = None,
+    temperatures: Annotated[str, typer.Option(help="Values of T, with commas.")] = "1,2",
+    alphas: Annotated[str, typer.Option(help="Shares of the teacher's loss.")] = "0.5,0.9",
+    seeds: Annotated[int, typer.Option(help="Train each so many times, for a spread.")] = 1,
+    data: Data = None,
+    splits: Splits = Path("splits.csv"),
+    output: Annotated[Path, typer.Option(help="Folder of the grid.")] = Path("runs/ablate"),
+    recipe: Annotated[Path, typer.Option(help="Recipe file.")] = RECIPES / "student.yaml",
+    arch: Arch = None,
+    pretrained: Pretrained = None,
+    init: Init = None,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    learning_rate: LearningRate = None,
+    size: Size = None,
+    start_size: StartSize = None,
+    more: More = None,
+    external: External = None,
+    rounds: Rounds = None,
+    mixed_precision: Precision = None,
+    seed: Seed = None,
+    cache: Cache = Path("cache"),
+    tracker: Tracker = None,
+) -> None:
+    """Train students of every T and alpha, and one without a teacher; compare on validation.
+
+    The same command again finishes what was interrupted.
+    """
+    from training.ablate import ablate, grid, numbers
+
+    cells = grid(
+        recipe, numbers(temperatures, "--temperatures"), numbers(alphas, "--alphas"), seeds,
+        architecture=arch, pretrained=pretrained, epochs=epochs, batch_size=batch_size,
+        learning_rate=learning_rate, size=size, start_size=start_size,
+        mixed_precision=mixed_precision, seed=seed,
+        **{"distillation.rounds": rounds},
+    )  # fmt: skip
+    ablate(
+        cells,
+        recipe_name=recipe.name,
+        data=_folder(data, cache, recipe),
+        splits=splits,
+        output=output,
+        cache=cache,
+        init=init,
+        teachers=teacher or [Path("runs/teacher")],
+        more=more or [],
+        external=external,
+        tracker=tracker,
+    )
 
 
 @app.command()
@@ -429,8 +492,9 @@ def report(
 
 
 def _train(
-    recipe_path, data, splits, output, cache, init, resume, teachers, more, external, **options
-) -> None:
+    recipe_path, data, splits, output, cache, init, resume, teachers, more, external, tracker,
+    **options,
+) -> None:  # fmt: skip
     from training.session import train_session
 
     record = train_session(
@@ -445,6 +509,7 @@ def _train(
         resume=resume,
         more=more,
         external=external,
+        tracker=tracker,
     )
     if int(os.environ.get("RANK", "0")):  # one process of several speaks
         return

@@ -37,7 +37,10 @@ from training.files import git_commit, write_text
 from training.guide import Teachers, kept_answers
 from training.losses import LabelLoss, distillation_loss
 from training.models import RunRecord, save_best, save_record
-from training.progress import Progress
+from training.progress import Progress, is_finished
+from training.trackers import tracking
+
+RECIPE = "recipe.json"
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ def train(run: Run, batches: Batches, accelerator: Accelerator) -> RunRecord:
         TextColumn("{task.fields[note]}"),
         disable=not accelerator.is_main_process,
     )
-    with bar:
+    with bar, tracking(accelerator, run.folder, run.recipe, run.resume):
         while not trainer.progress.finished:
             trainer.run_epoch(bar)
     return trainer.record()
@@ -265,13 +268,14 @@ class Trainer:
             learning_rate=self.schedule.get_last_lr()[0],
             validation=validation,
         )
-        waited = progress.epoch - progress.best_epoch
-        progress.finished = progress.epoch >= recipe.epochs or waited >= recipe.patience
+        progress.finished = is_finished(progress.epoch, progress.best_epoch, recipe)
         if self.accelerator.is_main_process:
             if better:
                 save_best(folder, self.average.module.state_dict())
             save_record(folder, self.record())
             progress.write_metrics(folder)
+        # Before the state: whoever is killed in between logs an epoch twice, not never.
+        self.accelerator.log(progress.history[-1], step=progress.epoch)
         state.save(self.accelerator, folder, f"{progress.epoch}-0")
         return better
 
@@ -364,23 +368,30 @@ def _chunks(array: np.ndarray, size: int) -> Iterator[np.ndarray]:
         yield array[start : start + size]
 
 
-def _claim_folder(run: Run, accelerator: Accelerator) -> None:
-    """Refuse to overwrite another run, or to resume one of another recipe."""
-    wanted = run.recipe.model_dump_json(indent=1)
-    path = run.folder / "recipe.json"
-    if run.resume and path.is_file() and path.read_text(encoding="utf-8").strip() != wanted:
-        former = Recipe.model_validate_json(path.read_text(encoding="utf-8")).model_dump()
-        changed = [k for k, v in run.recipe.model_dump().items() if former[k] != v]
+def refuse_other_recipe(folder: Path, recipe: Recipe) -> None:
+    """RunError when ``folder`` holds a run of another recipe, naming what differs."""
+    path = folder / RECIPE
+    if not path.is_file():
+        return
+    former = Recipe.model_validate_json(path.read_text(encoding="utf-8")).model_dump()
+    changed = [key for key, value in recipe.model_dump().items() if former[key] != value]
+    if changed:
         raise RunError(
-            f"{run.folder} was started with another recipe ({', '.join(changed)} differ): resume "
+            f"{folder} was started with another recipe ({', '.join(changed)} differ): resume "
             "it with the same options, or choose another --output."
         )
-    if not run.resume and state.exists(run.folder):
+
+
+def _claim_folder(run: Run, accelerator: Accelerator) -> None:
+    """Refuse to overwrite another run, or to resume one of another recipe."""
+    if run.resume:
+        refuse_other_recipe(run.folder, run.recipe)
+    elif state.exists(run.folder):
         raise RunError(
             f"{run.folder} holds a run already: go on with --resume, or choose another --output."
         )
     if accelerator.is_main_process:
-        write_text(path, wanted + "\n")
+        write_text(run.folder / RECIPE, run.recipe.model_dump_json(indent=1) + "\n")
     accelerator.wait_for_everyone()
 
 

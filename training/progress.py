@@ -5,12 +5,18 @@ import io
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
+from training.config import Recipe
 from training.errors import RunError
 from training.files import write_text
 
 METRICS = "metrics.csv"
 COLUMNS = ("train_loss", "learning_rate", "validation_roc_auc", "validation_cross_entropy")
 """What ``read_metrics`` promises, beside the epoch."""
+
+
+def is_finished(epochs: int, best_epoch: int, recipe: Recipe) -> bool:
+    """Whether a run that has done ``epochs``, the best of them ``best_epoch``, is at its end."""
+    return epochs >= recipe.epochs or epochs - best_epoch >= recipe.patience
 
 
 @dataclass

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from accelerate import Accelerator
+from accelerate.tracking import GeneralTracker
 from accelerate.utils import set_seed
 from torch import nn
 
@@ -25,6 +26,7 @@ from training.isic import SQUASHED_ASPECT, read_extra
 from training.loop import Batches, Run, train
 from training.models import RunRecord, build, load_record, load_run
 from training.splits import read_splits
+from training.trackers import check_tracker
 
 
 def train_session(
@@ -40,14 +42,17 @@ def train_session(
     resume: bool,
     more: Sequence[Path] = (),
     external: Path | None = None,
+    tracker: str | GeneralTracker | None = None,
 ) -> RunRecord:
     """Build the network, read the data and train.
 
     ``init`` replaces the recipe's pretrained weights; ``teachers`` are run folders; ``more`` are
     folders of ISIC challenges to learn from as well, without the images that ``external`` keeps
-    out. Raises TrainingError for whatever the caller can mend.
+    out; ``tracker``: see ``training.trackers``. Raises TrainingError for whatever the caller can
+    mend.
     """
-    accelerator = Accelerator(mixed_precision=recipe.mixed_precision)
+    check_tracker(tracker)
+    accelerator = Accelerator(mixed_precision=recipe.mixed_precision, log_with=tracker)
     set_seed(recipe.seed)  # before the network, whose fresh weights are random
     network = build(
         recipe.architecture,
