@@ -17,9 +17,10 @@ from safetensors.torch import load_file
 
 from mel_demo.manifest import Preprocessing
 from tests.tiny_training import ONE_THREAD, TinyTraining, run, training
+from training.batches import Batches
 from training.config import RECIPES, load_recipe
 from training.data import Frames
-from training.loop import Batches, Run, Trainer
+from training.loop import Run, Trainer
 from training.models import load_run
 from training.session import train_session
 
