@@ -23,7 +23,7 @@ format: $(VENV)/.training
 
 # Figures and pictures of README follow from the weights.
 results: $(VENV)/.training
-	$(BIN)/python -m training report --weights weights --readme README.md
+	$(BIN)/python -m training results --weights weights --readme README.md
 
 screenshots: $(VENV)/.training
 	$(BIN)/python -m docs.make_screenshots --weights weights --output-dir docs

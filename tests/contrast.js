@@ -21,7 +21,7 @@
     return layers.reduceRight((under, top) => over(top, under), [255, 255, 255]);
   };
   const poor = [];
-  const root = document.querySelector(".gradio-container");
+  const root = document.querySelector(".gradio-container") ?? document.body;
   const texts = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
   for (let node; (node = texts.nextNode()); ) {
     const element = node.parentElement;

@@ -12,9 +12,10 @@ from mel_demo.manifest import METRIC_NAMES, load_manifest
 from mel_demo.operating_point import choose
 from tests.tiny_export import export_tiny
 from training.errors import DataError, RunError
-from training.evaluate import Measurable, evaluate_run, evaluate_weights, measure
+from training.evaluate import evaluate_run, evaluate_weights, measure
 from training.files import sha256
 from training.models import load_run
+from training.pixels import Measurable
 from training.scores import score_network, score_onnx
 
 

@@ -22,11 +22,12 @@ from tests.tiny_isic import write_isic2017
 from training import cam, explain, graph
 from training.calibrate import fit_temperature
 from training.errors import DataError, ExportError, RunError
-from training.evaluate import Measurable, evaluate_weights
+from training.evaluate import evaluate_weights
 from training.export import export
 from training.external import divide, write_external
 from training.files import sha256
 from training.isic import read_extra
+from training.pixels import Measurable
 from training.scores import score_onnx
 
 TEACHER, STUDENT = "test_efficientnet", "mobilenetv3_small_050"  # families of the released pair

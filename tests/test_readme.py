@@ -9,7 +9,7 @@ import typer.main
 
 from mel_demo.cli import app as serving
 from training.__main__ import app as training
-from training.report import write_results
+from training.results import write_results
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -45,5 +45,5 @@ def test_the_two_commands_come_first():
 
 def test_the_results_table_is_the_manifests():
     assert write_results(ROOT / "weights", ROOT / "README.md", check=True), (
-        "README's results are stale: run `python -m training report`"
+        "README's results are stale: run `python -m training results`"
     )

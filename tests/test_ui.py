@@ -1,6 +1,7 @@
 """The page's handlers and panels, without a browser."""
 
 import dataclasses
+import json
 import pickle
 import re
 import time
@@ -17,10 +18,11 @@ from mel_demo.errors import ImageError, SettingError
 from mel_demo.figures import roc_figure
 from mel_demo.images import MAX_BYTES, open_image
 from mel_demo.inference import Model
-from mel_demo.manifest import CLASS_NAMES
+from mel_demo.manifest import CLASS_NAMES, Interval
 from mel_demo.operating_point import choose
 from mel_demo.screening import Finding, Screener
 from mel_demo.ui import judge, panels, words
+from mel_demo.ui.about import about
 from mel_demo.ui.page import Page, launch_options
 from tests.apart import write_weights_apart
 
@@ -293,14 +295,24 @@ def test_text_of_the_manifest_is_escaped(page):
         )
     manifest = dataclasses.replace(page.manifest, created=evil, models=models)
     points = {key: choose(spec.operating_table, 0.95) for key, spec in manifest.models.items()}
-    html = panels.verdicts(manifest, points) + panels.about(manifest)
+    external = {"more": {evil: 3}, "external": {"name": evil, "images": 3, "melanomas": 1}}
+    models = {
+        key: dataclasses.replace(
+            spec,
+            data=spec.data | external,
+            metrics=spec.metrics | {"external": spec.metrics["holdout"]},
+        )
+        for key, spec in models.items()
+    }
+    manifest = dataclasses.replace(manifest, models=models)
+    html = panels.verdicts(manifest, points) + about(manifest)
     assert "<img" not in html
     assert "&lt;img" in html
 
 
 def test_what_is_said_about_the_models_is_the_manifests(tiny_screener):
     manifest = tiny_screener.manifest
-    text = flat(panels.about(manifest))
+    text = flat(about(manifest))
     for spec in manifest.models.values():
         found = spec.metrics["holdout"]["roc_auc"]
         assert f"{found.value:.3f} ({found.low:.3f}–{found.high:.3f})" in text
@@ -309,6 +321,28 @@ def test_what_is_said_about_the_models_is_the_manifests(tiny_screener):
     assert "480 images for training, 120 for choosing, 120 kept aside" in text
     assert "17% of these images" in text.replace(" %", "%")  # 20 of 120
     assert manifest.created[:10] in text
+    assert "Training also used" not in text
+    assert "Other clinics" not in text
+
+
+def test_what_other_clinics_say_is_told(tiny_screener):
+    external = {"roc_auc": Interval(0.712, 0.66, 0.76)}
+    models = {
+        key: dataclasses.replace(
+            spec,
+            data=spec.data
+            | {
+                "more": {"ISIC 2017": 1595},
+                "external": {"name": "ISIC 2017", "images": 400, "melanomas": 75},
+            },
+            metrics=spec.metrics | {"external": external},
+        )
+        for key, spec in tiny_screener.manifest.models.items()
+    }
+    text = flat(about(dataclasses.replace(tiny_screener.manifest, models=models)))
+    assert "Training also used 1,595 images of ISIC 2017." in text
+    assert "ROC-AUC on 400 images of ISIC 2017 (75 melanomas), kept out of training" in text
+    assert "teacher 0.712 (0.660–0.760); student 0.712" in text
 
 
 def test_the_evidence_map_is_also_told_in_words(page, tmp_path):
@@ -375,3 +409,23 @@ def test_an_undefined_rate_is_drawn_and_told(tiny_screener):
     points["teacher"] = dataclasses.replace(points["teacher"], row=row)
     assert "not defined" in Cells(panels.measured(manifest, points)).cells["ppv", "teacher"]
     assert len(roc_figure(manifest, points, words.ROLES).data) == 4
+
+
+def test_a_released_int8_student_is_judged_too_and_does_not_crowd_the_page(page, upload, tmp_path):
+    """The page sets teacher and student side by side; the API and the table of models give all."""
+    weights = write_weights_apart(tmp_path / "weights")
+    manifest = json.loads((weights / "manifest.json").read_text())
+    manifest["models"]["student_int8"] = manifest["models"]["student"]
+    (weights / "manifest.json").write_text(json.dumps(manifest))
+    three = Page(Screener(weights, threads=1))
+    source = upload(GREY)
+    found, before = shown(three, source), shown(page, source)
+    for part in ("verdicts", "measured", "differential", "caption-student"):
+        assert flat(re.sub(r"[\d.]+ ms", "", found[part])) == flat(
+            re.sub(r"[\d.]+ ms", "", before[part])
+        ), part
+    assert len(found["roc"].data) == len(before["roc"].data)
+    assert found["status"].count("INT8") == 0
+    answer = three.screen(source, 0.95)[0]
+    assert set(answer["models"]) == {"teacher", "student", "student_int8"}
+    assert "Student INT8" in about(three.manifest)

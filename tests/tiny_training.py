@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.lesions import CLASSES, write_ham10000
-from training.evaluate import Measurable
+from training.pixels import Measurable
 
 # Networks this small are slower on several threads than on one.
 ONE_THREAD = os.environ | {"OMP_NUM_THREADS": "1"}

@@ -1,4 +1,4 @@
-"""python -m training: check the data, split it, train teacher and student, evaluate, export.
+"""python -m training: check the data, split it, train teacher and student, evaluate, release.
 
 Heavy packages are imported by the command that needs them, so that --help answers at once.
 """
@@ -343,7 +343,8 @@ def evaluate(
     cache: Cache = Path("cache"),
 ) -> None:
     """Measure a run, or the released pair, on validation; on holdout only when asked."""
-    from training.evaluate import Measurable, evaluate_run, evaluate_weights
+    from training.evaluate import evaluate_run, evaluate_weights
+    from training.pixels import Measurable
 
     folder = _folder(data, cache, RECIPES / "teacher.yaml")
     given = Measurable(folder, splits, isic2017, external)
@@ -370,15 +371,70 @@ def export(
     Opens the holdout split, and the external images where they are given: do this once per
     released model.
     """
-    from training.evaluate import Measurable
     from training.export import export
+    from training.pixels import Measurable
 
     folder = _folder(data, cache, RECIPES / "teacher.yaml")
     export(teacher, student, Measurable(folder, splits, isic2017, external), output)
 
 
 @app.command()
-def report(
+def calibrate(
+    teacher: Annotated[Path | None, typer.Option(help="Run folder.")] = None,
+    student: Annotated[Path | None, typer.Option(help="Run folder.")] = None,
+    weights: Annotated[Path, typer.Option(help="Without runs: the released files.")] = WEIGHTS,
+    data: Data = None,
+    splits: Splits = Path("splits.csv"),
+    output: Annotated[Path, typer.Option(help="Figure to write; its numbers go beside it.")] = (
+        Path("docs/calibration.svg")
+    ),
+    cache: Cache = Path("cache"),
+) -> None:
+    """Fit each model's temperature on validation and draw its reliability before and after.
+
+    `export` fits the same temperature and releases it.
+    """
+    from training.pixels import Measurable
+    from training.reliability import write_calibration
+
+    runs = {"teacher": teacher, "student": student}
+    runs = {role: folder for role, folder in runs.items() if folder is not None}
+    given = Measurable(_folder(data, cache, RECIPES / "teacher.yaml"), splits)
+    write_calibration(given, output, None if runs else weights, runs)
+
+
+@app.command()
+def quantize(
+    weights: Annotated[Path, typer.Option(help="Released files, with the student.")] = WEIGHTS,
+    data: Data = None,
+    splits: Splits = Path("splits.csv"),
+    output: Annotated[
+        Path | None, typer.Option(help="Folder to write; without it, that of --weights.")
+    ] = None,
+    record: Annotated[Path, typer.Option(help="JSON with a row for every candidate.")] = (
+        Path("docs/quantization.json")
+    ),
+    sweep_only: Annotated[
+        bool, typer.Option("--sweep-only", help="Write the record alone, and leave holdout closed.")
+    ] = False,
+    isic2017: Isic2017 = None,
+    external: External = None,
+    cache: Cache = Path("cache"),
+) -> None:
+    """Make the student's INT8 file: try many settings, keep the best that passes the gate.
+
+    Opens the holdout split for the chosen file: do this once per released model.
+    """
+    from training.pixels import Measurable
+    from training.quantize import quantize
+
+    folder = _folder(data, cache, RECIPES / "teacher.yaml")
+    given = Measurable(folder, splits, isic2017, external)
+    quantize(weights, given, output or weights, record, sweep_only)
+
+
+@app.command()
+def results(
     weights: Annotated[Path, typer.Option(help="Released files.")] = WEIGHTS,
     readme: Annotated[Path, typer.Option(help="File with the results marks.")] = Path("README.md"),
     check: Annotated[
@@ -386,12 +442,53 @@ def report(
     ] = False,
 ) -> None:
     """Put the results table of the manifest into README.md."""
-    from training.report import write_results
+    from training.results import write_results
 
     current = write_results(weights, readme, check=check)
     if check and not current:
-        console.print(f"The results of {readme} are stale: run `python -m training report`.")
+        console.print(f"The results of {readme} are stale: run `python -m training results`.")
         raise typer.Exit(1)
+
+
+@app.command()
+def report(
+    teacher: Annotated[Path | None, typer.Option(help="Run folder.")] = None,
+    student: Annotated[Path | None, typer.Option(help="Run folder.")] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="Released files to score instead of the runs [default: weights, without runs]."
+        ),
+    ] = None,
+    data: Data = None,
+    splits: Splits = Path("splits.csv"),
+    holdout: Annotated[
+        bool, typer.Option("--holdout", help="Look at holdout: once per released model.")
+    ] = False,
+    images: Annotated[
+        bool, typer.Option("--images/--no-images", help="Thumbnails of the worst mistakes.")
+    ] = True,
+    worst: Annotated[int, typer.Option(help="Mistakes of each kind to show.")] = 6,
+    output: Annotated[
+        Path, typer.Option(help="Page to write: .html, or .md to publish (never with images).")
+    ] = Path("runs/report.html"),
+    cache: Cache = Path("cache"),
+) -> None:
+    """Write a page with figures about a run, a pair of runs or the released files."""
+    from training.pixels import Measurable
+    from training.report import write_report
+
+    runs = {"teacher": teacher, "student": student}
+    runs = {role: folder for role, folder in runs.items() if folder is not None}
+    write_report(
+        output,
+        Measurable(_folder(data, cache, RECIPES / "teacher.yaml"), splits),
+        runs,
+        weights or (None if runs else WEIGHTS),
+        "holdout" if holdout else "validation",
+        images,
+        worst,
+    )
 
 
 def _train(

@@ -181,7 +181,7 @@ def _is_done(folder: Path, recipe: Recipe) -> bool:
         return False
     record = load_record(folder)
     # The record is written just before the metrics: a kill in between leaves a row to be made.
-    written = len(read_metrics(folder)) == record.epochs
+    written = len(read_metrics(folder)["epoch"]) == record.epochs
     return written and is_finished(record.epochs, record.best_epoch, recipe)
 
 

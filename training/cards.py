@@ -1,22 +1,13 @@
 """Model cards: what a released model is and is not, in Markdown, from the manifest alone."""
 
 from mel_demo.manifest import CLASS_NAMES, ModelSpec
-from training.words import megabytes, show
+from training.words import METRICS, PERCENT, megabytes, show
 
-_METRICS = {
-    "roc_auc": "ROC-AUC, melanoma against the rest",
-    "average_precision": "Average precision",
-    "sensitivity_at_95": "Sensitivity at the 95 % setting",
-    "specificity_at_95": "Specificity at the 95 % setting",
-    "ece": "ECE of the melanoma probability, 15 bins",
-    "brier": "Brier score of the melanoma probability",
-}
 # Starting weights whose name would mislead.
 _STARTS = {
     "efficientnet_b1_grown": "This file is not a published ImageNet EfficientNet: it was grown, in "
     "the manner of Net2Net, from timm's mobilenetv2_100 (ImageNet weights, Apache-2.0).",
 }
-_PERCENT = ("sensitivity_at_95", "specificity_at_95")
 
 
 def model_card(spec: ModelSpec) -> str:
@@ -28,9 +19,9 @@ def model_card(spec: ModelSpec) -> str:
     )
     share = 100 * data["melanomas"]["holdout"] / data["images"]["holdout"]
     rows = "\n".join(
-        f"| {words} | {show(spec.metrics['holdout'][name], name in _PERCENT)} "
-        f"| {show(spec.metrics['validation'][name], name in _PERCENT)} |"
-        for name, words in _METRICS.items()
+        f"| {words} | {show(spec.metrics['holdout'][name], name in PERCENT)} "
+        f"| {show(spec.metrics['validation'][name], name in PERCENT)} |"
+        for name, words in METRICS.items()
     )
     return f"""---
 license: cc-by-nc-4.0

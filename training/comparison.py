@@ -95,7 +95,7 @@ def _row(key: tuple[float | None, float | None], cells: Sequence[Cell], folder: 
 
 def _run(folder: Path) -> dict:
     record = load_record(folder)
-    best = read_metrics(folder)[record.best_epoch - 1]
+    history = read_metrics(folder)
     return {
         "folder": folder.name,
         "seed": record.seed,
@@ -105,7 +105,7 @@ def _run(folder: Path) -> dict:
         "best_epoch": record.best_epoch,
         "images_seen": record.epochs * _images_an_epoch(record),
         "hours": record.hours,
-        **{name: best[f"validation_{name}"] for name in METRICS},
+        **{name: history[f"validation_{name}"][record.best_epoch - 1] for name in METRICS},
     }
 
 

@@ -15,22 +15,24 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from mel_demo.manifest import Interval, Preprocessing, load_manifest, verify_weights
+from mel_demo.manifest import (
+    Interval,
+    Manifest,
+    load_manifest,
+    verify_weights,
+)
 from mel_demo.operating_point import DEFAULT_TARGET, choose
 from training.agreement import agreement
 from training.calibrate import fit_temperature
-from training.data import Images, prepare_images, read_split
 from training.errors import DataError
-from training.external import external_images, read_external
 from training.files import git_commit, sha256, write_json
 from training.intervals import Bootstrap
-from training.isic import read_extra
 from training.metrics import operating_table, summary
-from training.models import load_run
+from training.models import load_record, load_run
+from training.pixels import Measurable, Pixels
 from training.scores import Scores, score_network, score_onnx
 from training.words import show
 
-SPLITS = ("validation", "holdout", "external")
 HOLDOUT_NOTE = (
     "Measured on images kept aside: look at them once per released model, and choose nothing by "
     "what they say."
@@ -49,56 +51,12 @@ class Evaluation:
     agreement: dict[str, Interval]
 
 
-class Pixels:
-    """Images, decoded once for each preprocessing that asks for them."""
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """A model's scores on one split, and its threshold at the default target sensitivity."""
 
-    def __init__(self, images: Images):
-        self.images = images
-        self._prepared: dict[Preprocessing, np.ndarray] = {}
-
-    def prepared(self, preprocessing: Preprocessing) -> np.ndarray:
-        """uint8 (N, S, S, 3), as served."""
-        if preprocessing not in self._prepared:
-            self._prepared[preprocessing] = prepare_images(self.images, preprocessing)
-        return self._prepared[preprocessing]
-
-
-@dataclass(frozen=True)
-class Measurable:
-    """Where measurements come from: HAM10000, its splits, and images of other clinics if given.
-
-    ``isic2017`` and ``external`` (the file of ``training external``) belong together.
-    """
-
-    data: Path
-    splits: Path
-    isic2017: Path | None = None
-    external: Path | None = None
-
-    def pixels(self, split: str) -> Pixels:
-        """Images of a split; DataError for one that cannot be measured."""
-        if split not in SPLITS:
-            raise DataError(f"Split {split!r} cannot be measured: choose {' or '.join(SPLITS)}.")
-        if split != "external":
-            return Pixels(read_split(self.data, self.splits, split))
-        if self.isic2017 is None or self.external is None:
-            raise DataError(
-                "Images of other clinics are measured with both --isic2017 FOLDER and --external "
-                "FILE (`python -m training external` makes it)."
-            )
-        kept_out = read_external(self.external)
-        return Pixels(external_images(read_extra(self.isic2017), kept_out))
-
-    def check(self, splits_sha256: str, external_sha256: str | None, whose: str) -> None:
-        """DataError unless these are the files of a model: its training may hold other images."""
-        check_splits(self.splits, splits_sha256, whose)
-        if self.external is None or external_sha256 is None:
-            return
-        if not self.external.is_file() or sha256(self.external) != external_sha256:
-            raise DataError(
-                f"{self.external} is not the file that {whose} was trained with "
-                f"({external_sha256[:12]}...): its external images may be training images."
-            )
+    scores: Scores
+    threshold: float
 
 
 def evaluate_weights(
@@ -109,22 +67,9 @@ def evaluate_weights(
     Raises DataError when the splits are not the ones the models were trained on: their holdout
     might hold training images.
     """
-    manifest = load_manifest(weights)
-    for key, spec in manifest.models.items():
-        external = (spec.data.get("external") or {}).get("sha256")
-        given.check(str(spec.data.get("splits_sha256")), external, f"the {key} of {weights}")
-    pixels = given.pixels(split)
-    scores, thresholds = {}, {}
-    for key, spec in manifest.models.items():
-        scores[key] = score_onnx(
-            verify_weights(spec, weights),
-            pixels.images,
-            pixels.prepared(spec.preprocessing),
-            spec.preprocessing,
-            spec.temperature,
-        )
-        thresholds[key] = choose(spec.operating_table, DEFAULT_TARGET).threshold
-    return _report(measure(split, scores, thresholds), str(weights), given.splits, output)
+    manifest = load_weights(weights, given)
+    scored = score_weights(manifest, weights, given.pixels(split))
+    return _report(measure_scored(split, scored), str(weights), given.splits, output)
 
 
 def evaluate_run(
@@ -136,20 +81,61 @@ def evaluate_run(
 
     Raises DataError when the run was trained on other splits.
     """
-    network, record = load_run(run)
+    record = load_record(run)
     given.check(record.splits_sha256, record.external_sha256, f"the run {run}")
+    scored = score_run(run, given, split)
+    return _report(measure_scored(split, {record.role: scored}), str(run), given.splits, output)
+
+
+def load_weights(weights: Path, given: Measurable) -> Manifest:
+    """The manifest of ``weights``; DataError unless its models were trained on ``given``."""
+    manifest = load_manifest(weights)
+    for key, spec in manifest.models.items():
+        external = (spec.data.get("external") or {}).get("sha256")
+        given.check(str(spec.data.get("splits_sha256")), external, f"the {key} of {weights}")
+    return manifest
+
+
+def score_weights(manifest: Manifest, weights: Path, pixels: Pixels) -> dict[str, Scored]:
+    """Run every exported file, compared with its SHA-256 before; thresholds are the manifest's."""
+    return {
+        key: Scored(
+            score_onnx(
+                verify_weights(spec, weights),
+                pixels.images,
+                pixels.prepared(spec.preprocessing),
+                spec.preprocessing,
+                spec.temperature,
+            ),
+            choose(spec.operating_table, DEFAULT_TARGET).threshold,
+        )
+        for key, spec in manifest.models.items()
+    }
+
+
+def score_run(run: Path, given: Measurable, split: str) -> Scored:
+    """Run a run's best weights in torch; temperature and threshold are chosen on validation."""
+    network, record = load_run(run)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    scored = {}
+    found = {}
     for name in dict.fromkeys(("validation", split)):
         pixels = given.pixels(name)
         prepared = pixels.prepared(record.preprocessing)
-        scored[name] = score_network(network, pixels.images, prepared, record.preprocessing, device)
-    temperature = fit_temperature(scored["validation"].logits, scored["validation"].labels)
-    scored = {name: replace(found, temperature=temperature) for name, found in scored.items()}
-    judged = scored["validation"].judged()
+        found[name] = score_network(network, pixels.images, prepared, record.preprocessing, device)
+    temperature = fit_temperature(found["validation"].logits, found["validation"].labels)
+    scores = {name: replace(plain, temperature=temperature) for name, plain in found.items()}
+    judged = scores["validation"].judged()
     threshold = choose(operating_table(judged, judged), DEFAULT_TARGET).threshold
-    found = measure(split, {record.role: scored[split]}, {record.role: threshold})
-    return _report(found, str(run), given.splits, output)
+    return Scored(scores[split], threshold)
+
+
+def measure_scored(split: str, scored: dict[str, Scored]) -> Evaluation:
+    """``measure`` for models that carry their thresholds."""
+    return measure(
+        split,
+        {key: found.scores for key, found in scored.items()},
+        {key: found.threshold for key, found in scored.items()},
+    )
 
 
 def measure(split: str, scores: dict[str, Scores], thresholds: dict[str, float]) -> Evaluation:
@@ -181,21 +167,6 @@ def measure(split: str, scores: dict[str, Scores], thresholds: dict[str, float])
         },
         agreement=agreed,
     )
-
-
-def check_splits(splits: Path, wanted: str, whose: str) -> None:
-    """DataError unless the splits file is the one with this SHA-256."""
-    if not splits.is_file():
-        raise DataError(
-            f"There is no splits file {splits}. Give the one {whose} was trained on, or make it "
-            "again with `python -m training splits`: the same data and seed give the same file."
-        )
-    found = sha256(splits)
-    if found != wanted:
-        raise DataError(
-            f"{splits} (SHA-256 {found[:12]}...) is not the splits file that {whose} was trained "
-            f"on ({wanted[:12]}...): its holdout may hold training images. Give the original file."
-        )
 
 
 def command() -> str:

@@ -39,8 +39,6 @@ from training.entries import (
 )
 from training.errors import ExportError, RunError
 from training.evaluate import (
-    Measurable,
-    Pixels,
     command,
     measure,
     now,
@@ -50,6 +48,7 @@ from training.files import git_commit, write_json, write_text
 from training.graph import export_onnx
 from training.metrics import operating_table
 from training.models import RunRecord, load_run, parameters
+from training.pixels import Measurable, Pixels
 from training.scores import Scores, score_onnx
 from training.splits import read_splits
 from training.words import megabytes
@@ -102,14 +101,18 @@ def export(teacher: Path, student: Path, given: Measurable, output: Path) -> Man
         content = _content(folder, sources, scores, given)
         write_json(folder / FILE_NAME, content)
         for key, spec in load_manifest(folder).models.items():
-            content["models"][key]["latency"] = _serve(
-                spec, folder, pixels["validation"], scores["validation"][key]
+            content["models"][key]["latency"] = serve(
+                spec,
+                folder,
+                pixels["validation"],
+                scores["validation"][key],
+                "python -m training export",
             )
         write_json(folder / FILE_NAME, content)
         manifest = load_manifest(folder)
         for key, spec in manifest.models.items():
             write_text(folder / f"{key}.md", model_card(spec))
-        _move(folder, output)
+        move(folder, output)
     Console().print(f"Written: {output / FILE_NAME}, weights and model cards beside it")
     return manifest
 
@@ -198,8 +201,12 @@ def _content(
     }
 
 
-def _serve(spec: ModelSpec, folder: Path, pixels: Pixels, scores: Scores) -> dict:
-    """Judge images one by one as the page does: time it, and compare with what was measured."""
+def serve(spec: ModelSpec, folder: Path, pixels: Pixels, scores: Scores, by: str) -> dict:
+    """Judge images one by one as the page does; the manifest's entry on latency, measured ``by``.
+
+    ``scores``: of the images of ``pixels``. Raises ExportError when the file is not served with the
+    probabilities that it was measured with.
+    """
     model = Model(spec, verify_weights(spec, folder))
     measured = scores.judged().probability
     times = []
@@ -215,11 +222,11 @@ def _serve(spec: ModelSpec, folder: Path, pixels: Pixels, scores: Scores) -> dic
     return {
         "milliseconds": round(statistics.median(times), 1),
         "note": f"median of {len(times)} images of HAM10000, one at a time, cropped, scaled and "
-        f"judged by mel_demo.inference; {machine.describe()}; by `python -m training export`",
+        f"judged by mel_demo.inference; {machine.describe()}; by `{by}`",
     }
 
 
-def _move(folder: Path, output: Path) -> None:
+def move(folder: Path, output: Path) -> None:
     """Replace the files of ``output``; killed half-way it has no manifest, never a wrong one."""
     output.mkdir(exist_ok=True)
     (output / FILE_NAME).unlink(missing_ok=True)

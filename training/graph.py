@@ -121,14 +121,14 @@ def _write(evidence: cam.WithEvidence, side: int, path: Path, metadata: dict[str
     except torch.onnx.OnnxExporterError as error:
         raise ExportError(f"torch could not export the network to ONNX: {error}") from error
     model = program.model_proto
-    _strip(model.graph)
+    strip(model.graph)
     onnx.helper.set_model_props(model, metadata)
     _store_halves(model.graph)
     onnx.checker.check_model(model)
     onnx.save(model, path)
 
 
-def _strip(graph: onnx.GraphProto) -> None:
+def strip(graph: onnx.GraphProto) -> None:
     """Leave out what only a debugger reads, 3 % of the file: the weights are all it should weigh.
 
     That is stack traces with paths of this machine, shapes of inner values, and their long names.

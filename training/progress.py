@@ -10,20 +10,13 @@ from training.errors import RunError
 from training.files import write_text
 
 METRICS = "metrics.csv"
+COLUMNS = ("train_loss", "learning_rate", "validation_roc_auc", "validation_cross_entropy")
+"""What ``read_metrics`` promises, beside the epoch."""
 
 
 def is_finished(epochs: int, best_epoch: int, recipe: Recipe) -> bool:
     """Whether a run that has done ``epochs``, the best of them ``best_epoch``, is at its end."""
     return epochs >= recipe.epochs or epochs - best_epoch >= recipe.patience
-
-
-def read_metrics(folder: Path) -> list[dict[str, float]]:
-    """The rows of a run's metrics.csv, one dict an epoch; RunError when there is none."""
-    try:
-        with (folder / METRICS).open(encoding="utf-8") as file:
-            return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
-    except FileNotFoundError:
-        raise RunError(f"{folder} has no {METRICS}: it has not finished an epoch.") from None
 
 
 @dataclass
@@ -70,3 +63,28 @@ class Progress:
         writer.writeheader()
         writer.writerows(self.history)
         write_text(folder / METRICS, text.getvalue())
+
+
+def read_metrics(folder: Path) -> dict[str, list[float]]:
+    """The columns of a run's metrics file, one value an epoch from the first.
+
+    Holds "epoch" and COLUMNS, and whatever else was measured. RunError when the file is absent or
+    lacks a column or a number.
+    """
+    path = folder / METRICS
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except FileNotFoundError:
+        raise RunError(f"{folder} has no {METRICS} yet: its first epoch is not finished.") from None
+    absent = {"epoch", *COLUMNS} - set(rows[0] if rows else ())
+    if absent:
+        raise RunError(f"{path} lacks the column(s) {', '.join(sorted(absent))}.")
+    columns: dict[str, list[float]] = {name: [] for name in rows[0]}
+    for number, row in enumerate(rows, start=2):
+        for name, values in columns.items():
+            try:
+                values.append(float(row[name]))
+            except (TypeError, ValueError):
+                raise RunError(f"{path}, line {number}: {name} is {row[name]!r}.") from None
+    return columns

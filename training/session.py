@@ -1,6 +1,7 @@
 """From a recipe and folders to a finished run: what the commands teacher and student share."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -110,10 +111,11 @@ def _guide(
             f"The teacher {folder} kept other images of other clinics out of training: give the "
             "--external file it was trained with."
         )
-    if record.preprocessing != preprocessing:
+    # Of another size is the same view; both networks take any.
+    if replace(record.preprocessing, size=preprocessing.size) != preprocessing:
         raise RecipeError(
             f"The teacher sees {record.preprocessing}, the student {preprocessing}: both "
-            "must be given the same view. Train them with the same size and normalisation."
+            "must be given the same view. Train them with the same crop and normalisation."
         )
     return network
 

@@ -2,6 +2,31 @@
 
 from mel_demo.manifest import Interval
 
+METRICS = {
+    "roc_auc": "ROC-AUC, melanoma against the rest",
+    "average_precision": "Average precision",
+    "sensitivity_at_95": "Sensitivity at the 95 % setting",
+    "specificity_at_95": "Specificity at the 95 % setting",
+    "ece": "ECE of the melanoma probability, 15 bins",
+    "brier": "Brier score of the melanoma probability",
+}
+PERCENT = ("sensitivity_at_95", "specificity_at_95", "same_decision_at_95")
+AGREEMENT = {
+    "same_decision_at_95": "Same decision, each at its own threshold",
+    "spearman": "Rank correlation of melanoma probabilities (Spearman)",
+    "mean_absolute_difference": "Mean difference of melanoma probabilities",
+    "kl": "KL divergence of the seven classes, nats",
+}
+DIAGNOSES = {
+    "akiec": "actinic keratosis",
+    "bcc": "basal cell carcinoma",
+    "bkl": "benign keratosis",
+    "df": "dermatofibroma",
+    "mel": "melanoma",
+    "nv": "nevus (mole)",
+    "vasc": "vascular lesion",
+}
+
 
 def show(interval: Interval, percent: bool = False) -> str:
     """A value and its interval, "0.912 (0.880 to 0.941)", in percent "91.2 % (88.0 to 94.1)".
@@ -15,6 +40,11 @@ def show(interval: Interval, percent: bool = False) -> str:
     if interval.low is None:
         return value
     return f"{value} ({interval.low * scale:.{digits}f} to {interval.high * scale:.{digits}f})"
+
+
+def percent(probability: float) -> str:
+    """A probability, "3.1 %", below one percent "0.03 %"."""
+    return f"{100 * probability:.{2 if probability < 0.01 else 1}f} %"
 
 
 def megabytes(size: int) -> str:

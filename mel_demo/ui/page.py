@@ -4,6 +4,7 @@ An upload runs the models once and keeps their answers in the session; the slide
 another row of the operating table and redraws the panels that depend on it.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from mel_demo.images import MAX_BYTES
 from mel_demo.operating_point import DEFAULT_TARGET, MAX_TARGET, MIN_TARGET
 from mel_demo.screening import Screener
 from mel_demo.ui import judge, panels, words
+from mel_demo.ui.about import about
 from mel_demo.ui.theme import STYLE, theme
 from mel_demo.ui.upload import image_input
 
@@ -112,7 +114,7 @@ class Page:
             gr.HTML('<section class="section"><h2>What else it could be</h2></section>')
             differential = gr.HTML(panels.differential(None), elem_id="differential")
             with gr.Accordion("About the models, the data and their limits", open=False):
-                gr.HTML(panels.about(self.manifest), elem_classes="about")
+                gr.HTML(about(self.manifest), elem_classes="about")
 
             setting = [status, verdicts, measured, roc]
             upload.change(
@@ -169,12 +171,12 @@ class Page:
             *self.on_target(kept, percent),
             *((screening.image, judged.overlays[key]) for key in SHOWN_MODELS),
             *(panels.evidence(spec, predictions[spec.key]) for spec in specs),
-            panels.differential(predictions),
+            panels.differential(_shown(predictions)),
         )
 
     def on_target(self, judged: judge.Judged | None, percent: float) -> tuple[Any, ...]:
         """Status, verdicts, measured and ROC at a target sensitivity in percent. Runs no model."""
-        points = judge.choose_points(self.screener, percent / 100)
+        points = _shown(judge.choose_points(self.screener, percent / 100))
         if judged is None:
             status, verdicts = gr.skip(), panels.verdicts(self.manifest, points)
         else:
@@ -213,7 +215,7 @@ class Page:
             inputs=[image, target],
             outputs=outputs,
             api_name="screen",
-            api_description="Judge one dermoscopy image with both models. target_sensitivity: 0.8 "
+            api_description="Judge one dermoscopy image with all models. target_sensitivity: 0.8 "
             "to 0.995. A research demonstration, not a medical device.",
             concurrency_limit=2,
         )
@@ -230,6 +232,11 @@ class Page:
         decisions = judge.decide(self.screener, judged.screening, points)
         answer = judge.as_json(self.screener, judged, points, decisions)
         return answer, *(judged.overlays[key] for key in SHOWN_MODELS)
+
+
+def _shown(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a value a model, those the page sets side by side; the API gives all."""
+    return {key: values[key] for key in SHOWN_MODELS}
 
 
 def build(screener: Screener | None = None) -> gr.Blocks:
