@@ -160,7 +160,7 @@ def test_the_teacher_sees_exactly_the_view_the_student_sees(tmp_path):
 
     rng = np.random.default_rng(0)
     student, teacher = Remembering(), Remembering()
-    recipe = load_recipe(RECIPES / "student.yaml", size=32, batch_size=4)
+    recipe = load_recipe(RECIPES / "student.yaml", size=32, start_size=32, batch_size=4)
     batches = Batches(
         frames=Frames(
             rng.integers(0, 255, (14, 24, 32, 3), np.uint8),

@@ -4,6 +4,7 @@ Knows nothing of data or of how a network is trained.
 """
 
 import json
+import sys
 from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
 from pathlib import Path
@@ -55,11 +56,14 @@ def build(
     init: Path | None = None,
     drop_rate: float = 0.0,
     drop_path_rate: float = 0.0,
+    size: int | None = None,
 ) -> nn.Module:
-    """A timm network with one output a class of CLASS_NAMES.
+    """A timm network with one output a class of CLASS_NAMES, from images (N, 3, size, size).
 
     ``pretrained`` takes timm's own weights from the Hub; ``init`` a local safetensors file instead.
-    Raises RecipeError for an unknown architecture or a file that does not fit it.
+    ``size`` matters to architectures that are made for one size alone, such as vision transformers;
+    without it they are made for timm's. Raises RecipeError for an unknown architecture, a size it
+    cannot have or a file that does not fit it.
     """
     if not timm.is_model(architecture):
         similar = ", ".join(timm.list_models(f"*{architecture.split('_')[0]}*")[:8]) or "none"
@@ -69,6 +73,8 @@ def build(
     options = {"drop_rate": drop_rate}
     if drop_path_rate:
         options["drop_path_rate"] = drop_path_rate
+    if size is not None and has_one_size(architecture):
+        options["img_size"] = size
     try:
         network = timm.create_model(
             architecture,
@@ -76,21 +82,52 @@ def build(
             num_classes=len(CLASS_NAMES),
             **options,
         )
+        if "img_size" in options:
+            with torch.no_grad():
+                network.eval()(torch.zeros(1, 3, size, size))
+            network.train()
     except OSError as error:
         # What huggingface_hub raises when offline derives from OSError.
         raise RecipeError(
             f"The pretrained weights of {architecture} could not be fetched ({error}). Give a "
             "local file with --init FILE, or start from random weights with --no-pretrained."
         ) from error
+    except (AssertionError, RuntimeError, ValueError) as error:
+        # Of a size that does not divide into its patches or windows, found here or at the latest in
+        # the first forward pass.
+        if "img_size" not in options:
+            raise
+        raise RecipeError(
+            f"{architecture} cannot take images of {size} pixels ({error}): give another --size, "
+            "to a student that of its teacher."
+        ) from error
     # timm starts a classifier uniformly within 1/sqrt(outputs): for seven outputs that makes logits
     # of several units before the first step, which the first epoch then spends unlearning.
-    classifier = network.get_classifier()
-    if isinstance(classifier, nn.Linear):
-        nn.init.normal_(classifier.weight, std=0.01)
-        nn.init.zeros_(classifier.bias)
+    for layer in _output_layers(network):
+        nn.init.normal_(layer.weight, std=0.01)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
     if init is not None:
         load_init(network, init)
     return network
+
+
+def has_one_size(architecture: str) -> bool:
+    """Whether its networks take images of one size, fixed when they are made."""
+    known = timm.get_pretrained_cfg(architecture)
+    return known is not None and known.fixed_input_size
+
+
+def _output_layers(network: nn.Module) -> list[nn.Linear | nn.Conv2d]:
+    """The last layers: two in a distilled transformer, a convolution in a few architectures."""
+    heads = network.get_classifier()
+    layers = [
+        layer
+        for head in (heads if isinstance(heads, tuple) else (heads,))
+        for layer in head.modules()
+        if isinstance(layer, nn.Linear | nn.Conv2d)
+    ]
+    return [layer for layer in layers if layer.weight.shape[0] == len(CLASS_NAMES)]
 
 
 def load_init(network: nn.Module, init: Path) -> None:
@@ -105,9 +142,11 @@ def load_init(network: nn.Module, init: Path) -> None:
     own = network.state_dict()
     classifier = tuple(f"{name}." for name in _classifier_names(network))
     wanted = {k: v for k, v in own.items() if not k.startswith(classifier)}
-    fitting = {
-        k: stored[k] for k, v in wanted.items() if k in stored and stored[k].shape == v.shape
-    }
+    fitting = _fitting(stored, wanted)
+    adapt = getattr(sys.modules[type(network).__module__], "checkpoint_filter_fn", None)
+    if len(fitting) < len(wanted) and adapt is not None:
+        # timm's own, which resamples a transformer's position embeddings to the size wanted.
+        fitting = _fitting(adapt({k: v.float() for k, v in stored.items()}, network), wanted)
     lacking = sorted(
         key for key in wanted if key not in fitting and not key.endswith("num_batches_tracked")
     )
@@ -117,6 +156,12 @@ def load_init(network: nn.Module, init: Path) -> None:
             f"tensors are absent or of another shape, the first is {lacking[0]}."
         )
     network.load_state_dict(fitting, strict=False)
+
+
+def _fitting(
+    stored: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    return {k: stored[k] for k, v in wanted.items() if k in stored and stored[k].shape == v.shape}
 
 
 def _classifier_names(network: nn.Module) -> tuple[str, ...]:
@@ -168,7 +213,7 @@ def load_run(folder: Path) -> tuple[nn.Module, RunRecord]:
     """
     folder = Path(folder)
     record = load_record(folder)
-    network = build(record.architecture)
+    network = build(record.architecture, size=record.preprocessing.size)
     if not (folder / BEST).is_file():
         raise RunError(f"{folder} has no {BEST} yet: the run has not finished its first epoch.")
     network.load_state_dict(load_file(folder / BEST))

@@ -25,7 +25,7 @@ from training.external import read_external, training_images
 from training.files import sha256
 from training.isic import SQUASHED_ASPECT, read_extra
 from training.loop import Run, train
-from training.models import RunRecord, build, load_record, load_run
+from training.models import RunRecord, build, has_one_size, load_record, load_run
 from training.splits import read_splits
 from training.trackers import check_tracker
 
@@ -53,6 +53,10 @@ def train_session(
     mend.
     """
     check_tracker(tracker)
+    if recipe.start_size not in (None, recipe.size) and has_one_size(recipe.architecture):
+        raise RecipeError(
+            f"{recipe.architecture} takes images of one size: give --start-size {recipe.size}."
+        )
     accelerator = Accelerator(mixed_precision=recipe.mixed_precision, log_with=tracker)
     set_seed(recipe.seed)  # before the network, whose fresh weights are random
     network = build(
@@ -61,6 +65,7 @@ def train_session(
         init=None if resume else init,
         drop_rate=recipe.drop_rate,
         drop_path_rate=recipe.drop_path_rate,
+        size=recipe.size,
     )
     preprocessing = Preprocessing(
         size=recipe.size,
