@@ -10,17 +10,13 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from mel_demo.manifest import Preprocessing
+from tests.tiny_trainer import Remembering, trainer
 from tests.tiny_training import ONE_THREAD, TinyTraining, run, training
-from training.batches import Batches
-from training.config import RECIPES, load_recipe
-from training.data import Frames
-from training.loop import Run, Trainer
+from training.config import load_recipe
 from training.models import load_run
 from training.session import train_session
 
@@ -142,48 +138,11 @@ def test_a_student_of_other_splits_is_refused(tiny_training: TinyTraining, tmp_p
     assert "other splits" in " ".join(done.stderr.split())
 
 
-class Remembering(torch.nn.Module):
-    """A network that keeps what it was shown."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.linear = torch.nn.Linear(3, 7)
-        self.seen: list[torch.Tensor] = []
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        self.seen.append(images)
-        return self.linear(images.mean((2, 3)))
-
-
 def test_the_teacher_sees_exactly_the_view_the_student_sees(tmp_path):
-    from accelerate import Accelerator
-
-    rng = np.random.default_rng(0)
     student, teacher = Remembering(), Remembering()
-    recipe = load_recipe(RECIPES / "student.yaml", size=32, start_size=32, batch_size=4)
-    batches = Batches(
-        frames=Frames(
-            rng.integers(0, 255, (14, 24, 32, 3), np.uint8),
-            np.full(14, 4 / 3, np.float32),
-            np.arange(14),
-        ),
-        labels=np.tile(np.arange(7), 2),
-        validation=rng.integers(0, 255, (7, 32, 32, 3), np.uint8),
-        validation_labels=np.arange(7),
-        splits_sha256="",
-    )
-    run = Run(
-        folder=tmp_path,
-        recipe=recipe,
-        recipe_name="student.yaml",
-        network=student,
-        preprocessing=Preprocessing(32, 1.2, (0.5, 0.5, 0.5), (0.2, 0.2, 0.2)),
-        init="random",
-        teachers=[teacher],
-    )
-    trainer = Trainer(run, batches, Accelerator())
+    run = trainer(tmp_path, student, teacher, **{"distillation.rounds": 0})
     for step in range(2):
-        trainer.run_step(step)
+        run.run_step(step)
     assert len(student.seen) == len(teacher.seen) == 2
     assert not torch.equal(student.seen[0], student.seen[1])
     for shown_to_student, shown_to_teacher in zip(student.seen, teacher.seen, strict=True):
