@@ -31,11 +31,12 @@ from timm.utils import ModelEmaV3
 
 from mel_demo.manifest import CLASS_NAMES, Preprocessing
 from training import machine
+from training.batches import Batches
 from training.config import RECIPES, Recipe, load_recipe
 from training.data import Images, cached_frames, read_split
 from training.evaluate import command, now
 from training.files import git_commit, write_json
-from training.loop import Batches, Run, Trainer
+from training.loop import Run, Trainer
 from training.models import build
 
 HERE = Path(__file__).parent

@@ -5,10 +5,11 @@ import torch
 from accelerate import Accelerator
 
 from mel_demo.manifest import Preprocessing
+from training.batches import Batches
 from training.config import RECIPES, load_recipe
 from training.data import Frames
 from training.guide import FILE, Teachers
-from training.loop import Batches, Run, Trainer
+from training.loop import Run, Trainer
 
 
 class Remembering(torch.nn.Module):

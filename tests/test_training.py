@@ -17,9 +17,10 @@ from safetensors.torch import load_file
 
 from mel_demo.manifest import Preprocessing
 from tests.tiny_training import ONE_THREAD, TinyTraining, run, training
+from training.batches import Batches
 from training.config import RECIPES, load_recipe
 from training.data import Frames
-from training.loop import Batches, Run, Trainer
+from training.loop import Run, Trainer
 from training.models import load_run
 from training.session import train_session
 
@@ -159,7 +160,7 @@ def test_the_teacher_sees_exactly_the_view_the_student_sees(tmp_path):
 
     rng = np.random.default_rng(0)
     student, teacher = Remembering(), Remembering()
-    recipe = load_recipe(RECIPES / "student.yaml", size=32, batch_size=4)
+    recipe = load_recipe(RECIPES / "student.yaml", size=32, start_size=32, batch_size=4)
     batches = Batches(
         frames=Frames(
             rng.integers(0, 255, (14, 24, 32, 3), np.uint8),

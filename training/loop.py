@@ -8,7 +8,7 @@ processes, sees what an uninterrupted run on one process sees.
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -29,9 +29,9 @@ from torch import nn
 
 from mel_demo.images import normalise
 from mel_demo.manifest import CLASS_NAMES, MELANOMA, Preprocessing
-from training import augment, machine, state
+from training import machine, state
+from training.batches import Batch, Batches, look, seen_again
 from training.config import Recipe
-from training.data import Frames
 from training.errors import RunError
 from training.files import git_commit, write_text
 from training.guide import Teachers, kept_answers
@@ -41,25 +41,6 @@ from training.progress import Progress, is_finished
 from training.trackers import tracking
 
 RECIPE = "recipe.json"
-
-
-@dataclass(frozen=True)
-class Batches:
-    """What a run learns from and is judged on.
-
-    ``labels`` int64 (N,) of ``frames``, index into CLASS_NAMES or ``isic.NOT_MELANOMA``;
-    ``sources``: images from each data set; ``external_sha256``: of the file that says which images
-    of other clinics were kept out, where such images were used. ``validation`` uint8 (M, size,
-    size, 3) prepared as the page does, with ``validation_labels`` int64 (M,).
-    """
-
-    frames: Frames
-    labels: np.ndarray
-    validation: np.ndarray
-    validation_labels: np.ndarray
-    splits_sha256: str
-    sources: dict[str, int] = field(default_factory=dict)
-    external_sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -230,7 +211,7 @@ class Trainer:
         recipe, epoch = self.run.recipe, self.progress.epoch
         own = slice(self.accelerator.process_index, None, self.accelerator.num_processes)
         if self.answers is not None:
-            epoch, step = _seen_again(epoch, step, len(self.answers), self.steps, recipe.seed)
+            epoch, step = seen_again(epoch, step, len(self.answers), self.steps, recipe.seed)
         size = recipe.size_at(self.progress.epoch)
         batch = self.look(epoch, step, own, size)
         with self.accelerator.autocast():
@@ -247,18 +228,11 @@ class Trainer:
                 said = self.teachers(batch.images)
             return distillation_loss(logits, said, hard, recipe.distillation)
 
-    def look(self, epoch: int, step: int, own: slice, size: int) -> "_Batch":
+    def look(self, epoch: int, step: int, own: slice, size: int) -> Batch:
         """The views of a step that one process works on: rows ``own`` of the batch."""
-        recipe, device = self.run.recipe, self.accelerator.device
-        rows, views, share = _draw(len(self.batches.labels), epoch, step, recipe)
-        index = rows[own].numpy()
-        pixels, aspects = map(torch.from_numpy, self.batches.frames.take(index))
-        images = augment.apply(pixels, aspects, views[own], self.run.preprocessing, size)
-        labels = torch.from_numpy(self.batches.labels[index])
-        half = len(index) // 2
-        if share < 1:
-            images = torch.lerp(images.roll(half, 0), images, share)
-        return _Batch(images.to(device), labels.to(device), labels.roll(half, 0).to(device), share)
+        run = self.run
+        batch = look(self.batches, run.recipe, run.preprocessing, epoch, step, own, size)
+        return batch.to(self.accelerator.device)
 
     def close_epoch(self, validation: dict[str, float]) -> bool:
         """Write weights, record, metrics and state; True when the weights are the best so far."""
@@ -302,39 +276,6 @@ class Trainer:
             sources=self.batches.sources,
             external_sha256=self.batches.external_sha256,
         )
-
-
-@dataclass(frozen=True)
-class _Batch:
-    """Views (N, 3, S, S) with labels (N,); mixed in pairs where ``share`` is below 1.
-
-    A view is ``share`` of its own image and ``1 - share`` of its partner's.
-    """
-
-    images: torch.Tensor
-    labels: torch.Tensor
-    partners: torch.Tensor
-    share: float
-
-
-def _draw(
-    count: int, epoch: int, step: int, recipe: Recipe
-) -> tuple[torch.Tensor, augment.Views, float]:
-    """Rows, views and mixing share of one batch, over all processes."""
-    seed = recipe.seed * 1_000_003 + epoch
-    order = torch.Generator().manual_seed(seed)
-    rows = torch.randperm(count, generator=order)[step * recipe.batch_size :][: recipe.batch_size]
-    views = torch.Generator().manual_seed(seed * 100_003 + step + 1)
-    mixup, share = recipe.augmentation.mixup, 1.0
-    if mixup:
-        share = float(np.random.default_rng([recipe.seed, epoch, step]).beta(mixup, mixup))
-    return rows, augment.draw(len(rows), recipe.augmentation, views), share
-
-
-def _seen_again(epoch: int, step: int, rounds: int, steps: int, seed: int) -> tuple[int, int]:
-    """Which kept (epoch, step) is seen in this one: each round's batches, in ever new order."""
-    order = np.random.default_rng([seed, epoch]).permutation(steps)
-    return epoch % rounds, int(order[step])
 
 
 @torch.no_grad()

@@ -11,6 +11,7 @@ from accelerate.utils import set_seed
 from torch import nn
 
 from mel_demo.manifest import Preprocessing
+from training.batches import Batches
 from training.config import Recipe
 from training.data import (
     cached_frames,
@@ -23,7 +24,7 @@ from training.errors import DataError, RecipeError
 from training.external import read_external, training_images
 from training.files import sha256
 from training.isic import SQUASHED_ASPECT, read_extra
-from training.loop import Batches, Run, train
+from training.loop import Run, train
 from training.models import RunRecord, build, has_one_size, load_record, load_run
 from training.splits import read_splits
 from training.trackers import check_tracker
