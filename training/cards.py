@@ -1,5 +1,7 @@
 """Model cards: what a released model is and is not, in Markdown, from the manifest alone."""
 
+from pathlib import Path
+
 from mel_demo.manifest import CLASS_NAMES, ModelSpec
 from training.words import METRICS, PERCENT, megabytes, show
 
@@ -45,7 +47,7 @@ decision about a patient.**
   {training["seed"]}, {training["epochs"]} epochs (the best by validation ROC-AUC is kept),
   {training["hours"]:.2f} hours on {training["hardware"]}.
 - Starting weights: {_start(training["init"])}
-
+{_teachers(training.get("teacher"))}
 ## Data
 
 {data["name"]} (doi {data["doi"]}), licence {data["licence"]}: the weights are released for
@@ -65,14 +67,22 @@ threshold that catches at least 95 % of the melanoma images of validation.
 {_elsewhere(spec)}
 ## Limits
 
-- Trained on one public collection, mostly of light skin, taken with dermatoscopes in Austria and
-  Australia; phone photographs and other skin were not measured.
+- Trained on public collections, mostly of light skin, taken with dermatoscopes in few countries;
+  phone photographs and other skin were not measured.
 - {share:.0f} % of the holdout images are melanomas. Where melanoma is rarer, even more of the
   referrals are false alarms: predictive values do not carry over.
 - Probabilities are calibrated by one temperature ({spec.temperature:.3f}), fitted on validation:
   they hold for images and a share of melanomas like those of validation.
 - The evidence map shows what the network weighed, not where disease is.
 """
+
+
+def _teachers(folders: str | None) -> str:
+    """Which runs it was distilled from, by the names of their folders."""
+    if not folders:
+        return ""
+    names = ", ".join(Path(folder.strip()).name for folder in folders.split(","))
+    return f"- Distilled from {names} (arXiv 1503.02531), beside the labels.\n"
 
 
 def _elsewhere(spec: ModelSpec) -> str:
