@@ -23,7 +23,11 @@ COMMANDS = re.findall(
 def test_commands_and_their_options_exist(module, name, rest):
     group = typer.main.get_command(serving if module == "mel_demo" else training)
     assert name in group.commands, f"python -m {module} has no command {name}"
-    known = {option for item in group.commands[name].params for option in item.opts}
+    known = {
+        option
+        for item in group.commands[name].params
+        for option in (*item.opts, *item.secondary_opts)
+    }
     assert set(re.findall(r"--[a-z0-9-]+", rest)) <= known
 
 
