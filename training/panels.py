@@ -103,9 +103,9 @@ def _training(findings: Findings) -> Section:
         return {role: columns[column] for role, columns in findings.histories.items()}
 
     def last(column: str) -> str:
-        return _listed(f"{NAMES[r]} {v[0]:.3g} to {v[-1]:.3g}" for r, v in history(column).items())
+        return listed(f"{NAMES[r]} {v[0]:.3g} to {v[-1]:.3g}" for r, v in history(column).items())
 
-    best = _listed(
+    best = listed(
         f"{NAMES[role]} {values[kept[role] - 1]:.3f} in epoch {kept[role]} of {len(values)}"
         for role, values in history("validation_roc_auc").items()
     )
@@ -149,12 +149,12 @@ def _ranking(findings: Findings, judged: dict[str, Judged]) -> Section:
     at_95 = {key: counts(found, [thresholds[key]])[0] for key, found in judged.items()}
     areas = {key: found["roc_auc"].value for key, found in metrics.items()}
     averages = {key: found["average_precision"].value for key, found in metrics.items()}
-    reached = _listed(
+    reached = listed(
         f"the {NAMES[key]} catches {show(Interval(a.value, None, None), percent=True)} of the "
         f"melanomas and refers {percent(1 - b.value)} of the others"
         for key, (a, b) in points.items()
     )
-    referred = _listed(
+    referred = listed(
         f"{found.tp} of {found.tp + found.fp} referred by the {NAMES[key]}"
         for key, found in at_95.items()
     )
@@ -263,7 +263,7 @@ def _pair(findings: Findings, judged: dict[str, Judged]) -> Panel:
     thresholds, agreed = findings.evaluation.thresholds, findings.evaluation.agreement
     alike = show(agreed["same_decision_at_95"], percent=True)
     rank = show(agreed["spearman"])
-    lines = _listed(f"{NAMES[k]} {percent(thresholds[k])}" for k in ("teacher", "student"))
+    lines = listed(f"{NAMES[k]} {percent(thresholds[k])}" for k in ("teacher", "student"))
     drawn = np.concatenate([found.probability for found in judged.values()])
     beyond = (
         f" Marks beyond {100 * plots.EDGE:g} % or {100 * (1 - plots.EDGE):g} % stand at the edge."
@@ -283,10 +283,10 @@ def _pair(findings: Findings, judged: dict[str, Judged]) -> Panel:
 
 
 def _values(values: dict[str, float]) -> str:
-    return _listed(f"{NAMES[key]} {value:.3f}" for key, value in values.items())
+    return listed(f"{NAMES[key]} {value:.3f}" for key, value in values.items())
 
 
-def _listed(parts) -> str:
+def listed(parts) -> str:
     """ "a", "a and b", "a, b and c"."""
     *first, last = parts
     return f"{', '.join(first)} and {last}" if first else last

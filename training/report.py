@@ -26,7 +26,7 @@ from training.files import git_commit, sha256, write_text
 from training.findings import Findings, gather
 from training.mistakes import worst
 from training.models import RunRecord
-from training.panels import class_counts, sections
+from training.panels import class_counts, listed, sections
 from training.pixels import Measurable
 from training.plots import NAMES
 from training.splits import SPLITS
@@ -111,8 +111,9 @@ def _content(
     """What both templates show."""
     found, keys = findings.evaluation, list(findings.scored)
     judged = next(iter(findings.scored.values())).scores.judged()
+    title = listed([NAMES[key] for key in keys])
     return {
-        "title": f"{' and '.join(NAMES[key] for key in keys)} on {found.split}".capitalize(),
+        "title": f"{title[0].upper()}{title[1:]} on {found.split}",
         "split": found.split,
         "split_size": f"{found.images} images ({int(judged.melanoma.sum())} melanomas) of "
         f"{found.lesions} lesions",
