@@ -141,8 +141,8 @@ def evidence(spec: ModelSpec, prediction: Prediction | None) -> str:
         part = (found > found.max() / 2).mean()
         text = (
             f"What spoke for melanoma is strongest at the {words.place(found)} of the judged part "
-            f"and covers about {part:.0%} of it. It is drawn {strength}, as the probability is "
-            f"{words.percent(probability)}."
+            f"and covers about {words.percent(part)} of it. It is drawn {strength}, as the "
+            f"probability is {words.percent(probability)}."
         )
     return _caption(spec.key, f"<b>{role}.</b> {text}")
 
