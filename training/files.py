@@ -40,3 +40,11 @@ def git_commit() -> str:
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return described.stdout.strip()
+
+
+def short_name(path: Path) -> str:
+    """How a file names ``path``: an absolute one by its last part.
+
+    The rest says nothing to a reader on another machine, and tells about this one.
+    """
+    return path.name if path.is_absolute() else path.as_posix()

@@ -22,7 +22,7 @@ from training import vector
 from training.entries import DOI, LICENCE, NAME
 from training.errors import TrainingError
 from training.evaluate import HOLDOUT_NOTE, command, now
-from training.files import git_commit, sha256, write_text
+from training.files import git_commit, sha256, short_name, write_text
 from training.findings import Findings, gather
 from training.mistakes import worst
 from training.models import RunRecord
@@ -243,8 +243,7 @@ def _sources(findings: Findings, runs: dict[str, Path], weights: Path | None) ->
 
 def _run_rows(record: RunRecord, folder: Path) -> list[tuple[str, str]]:
     return [
-        # Absolute paths say nothing on another machine.
-        ("Run", folder.name if folder.is_absolute() else str(folder)),
+        ("Run", short_name(folder)),
         ("Architecture", record.architecture),
         ("Recipe", record.recipe_name),
         ("Trained at commit", record.git_commit),

@@ -22,7 +22,7 @@ from training.data import (
 )
 from training.errors import DataError, RecipeError
 from training.external import read_external, training_images
-from training.files import sha256
+from training.files import sha256, short_name
 from training.isic import SQUASHED_ASPECT, read_extra
 from training.loop import Run, train
 from training.models import RunRecord, build, has_one_size, load_record, load_run
@@ -89,7 +89,7 @@ def train_session(
             # Whoever resumes need not name the starting weights again.
             init=load_record(output).init if resume else _origin(recipe, init),
             teachers=guides,
-            teacher_folders=[str(folder) for folder in teachers],
+            teacher_folders=[short_name(folder) for folder in teachers],
             resume=resume,
         ),
         batches,

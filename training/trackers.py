@@ -14,7 +14,7 @@ from accelerate.tracking import GeneralTracker, get_available_trackers
 
 from training.config import Recipe
 from training.errors import RecipeError
-from training.files import write_text
+from training.files import short_name, write_text
 
 PROJECT = "mel_demo"
 # wandb knows a run by this, not by its name; trackio needs no such file.
@@ -42,7 +42,7 @@ def tracking(
     Without a tracker nothing happens.
     """
     if accelerator.log_with:
-        name = folder.name if folder.is_absolute() else folder.as_posix()
+        name = short_name(folder)
         again = "allow" if resume else "never"
         accelerator.init_trackers(
             PROJECT,
