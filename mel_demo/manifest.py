@@ -7,7 +7,6 @@ weights' files with their recorded size and SHA-256. It does not know what a mod
 
 import hashlib
 import json
-import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 from mel_demo.checked_json import Node
 from mel_demo.errors import ManifestError, WeightsError
+from mel_demo.measured import Evidence, Interval, read_evidence, read_interval
 
 FORMAT = 1
 FILE_NAME = "manifest.json"
@@ -32,15 +32,6 @@ METRIC_NAMES = (
 )
 # A rate is written with the counts it comes from; more than rounding between them is a mistake.
 _RATE_TOLERANCE = 1e-3
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A measured number and its 95 % interval; all three None where it is undefined."""
-
-    value: float | None
-    low: float | None
-    high: float | None
 
 
 @dataclass(frozen=True)
@@ -120,7 +111,8 @@ class OperatingTable:
 @dataclass(frozen=True)
 class ModelSpec:
     """One released model. ``metrics[split][name]`` for the splits validation and holdout, and
-    ``external`` where images of other clinics were measured."""
+    ``external`` where images of other clinics were measured. ``evidence``: what the page's figures
+    show, where it was measured."""
 
     key: str
     file: str
@@ -138,6 +130,7 @@ class ModelSpec:
     data: dict[str, Any]
     training: dict[str, Any]
     latency: dict[str, Any]
+    evidence: Evidence | None = None
 
 
 @dataclass(frozen=True)
@@ -272,6 +265,7 @@ def _model(key: str, node: Node) -> ModelSpec:
         data=node["data"].mapping(),
         training=node["training"].mapping(),
         latency=node["latency"].mapping(),
+        evidence=read_evidence(node["evidence"]) if "evidence" in node.mapping() else None,
     )
 
 
@@ -290,20 +284,7 @@ def _preprocessing(node: Node) -> Preprocessing:
 
 
 def _metrics(node: Node) -> dict[str, Interval]:
-    return {name: _interval(item) for name, item in node.items()}
-
-
-def _interval(node: Node, low: float = -math.inf, high: float = math.inf) -> Interval:
-    parts = [node[key] for key in ("value", "low", "high")]
-    numbers = [None if part.value is None else part.number(low, high) for part in parts]
-    if (numbers[1] is None) != (numbers[2] is None):
-        raise node.refuse("an interval: low and high are both given or both null")
-    if numbers[0] is None and numbers[1] is not None:
-        raise node.refuse("an interval: an undefined value has no low and high")
-    # The value itself may lie outside: the bootstrap of an error such as ECE is biased upwards.
-    if numbers[1] is not None and numbers[1] > numbers[2]:
-        raise node.refuse("an interval: low is above high")
-    return Interval(*numbers)
+    return {name: read_interval(item) for name, item in node.items()}
 
 
 def _operating_table(node: Node) -> OperatingTable:
@@ -347,7 +328,7 @@ def _row(node: Node) -> OperatingRow:
         ("npv", holdout.tn, holdout.tn + holdout.fn),
     ):
         item = node["holdout"][name]
-        rates[name] = _interval(item, 0, 1)
+        rates[name] = read_interval(item, 0, 1)
         value = rates[name].value
         if (value is None) != (whole == 0) or (
             value is not None and abs(value - part / whole) > _RATE_TOLERANCE

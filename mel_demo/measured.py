@@ -1,0 +1,223 @@
+"""What was measured of a model beyond its operating table, as frozen data read from the manifest.
+
+Holdout measurements for the page to draw, and validation quantiles for the uncertain band. Knows
+neither how they were measured (``training.evidence``) nor how they are drawn (``figures``).
+"""
+
+import math
+from dataclasses import dataclass
+
+from mel_demo.checked_json import Node
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A measured number and its 95 % interval; all three None where it is undefined."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """How many holdout images got which melanoma probability.
+
+    ``edges``: n + 1 probabilities in ascending order, from 0 to 1; a bin holds its lower edge, the
+    last one its upper edge too. ``melanoma``, ``other``: images in each of the n bins.
+    """
+
+    edges: tuple[float, ...]
+    melanoma: tuple[int, ...]
+    other: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ReliabilityBin:
+    """Holdout images whose melanoma probability lies between ``low`` and ``high``.
+
+    ``predicted``: their mean probability. ``observed``: the share of them that are melanomas.
+    """
+
+    low: float
+    high: float
+    images: int
+    predicted: float
+    observed: Interval
+
+
+@dataclass(frozen=True)
+class NetBenefit:
+    """One point of a decision curve on holdout.
+
+    From Vickers and Elkin 2006 (doi 10.1177/0272989X06295361).
+
+    ``threshold``: the probability from which on a person would refer. ``model``: net benefit of
+    referring by the model, ``refer_all``: of referring everyone; referring no one is 0. Unit: true
+    positives for each image, false positives already taken off.
+    """
+
+    threshold: float
+    model: Interval
+    refer_all: float
+
+
+@dataclass(frozen=True)
+class Subgroup:
+    """Holdout images of one group, at the 95 % setting where a threshold is needed.
+
+    ``small``: too few melanomas or others to conclude anything.
+    """
+
+    name: str
+    images: int
+    lesions: int
+    melanomas: int
+    roc_auc: Interval
+    sensitivity: Interval
+    specificity: Interval
+    small: bool
+
+
+@dataclass(frozen=True)
+class Conformal:
+    """Validation probabilities for a split conformal band (Vovk 2012, arXiv 1209.2673).
+
+    ``melanoma``: for each melanoma lesion its lowest melanoma probability, ascending.
+    ``other_alpha``: the share of other lesions that may lie above ``other_upper``, the conformal
+    quantile of ``other_lesions`` lesions' highest melanoma probabilities.
+    """
+
+    melanoma: tuple[float, ...]
+    other_alpha: float
+    other_upper: float
+    other_lesions: int
+
+
+@dataclass(frozen=True)
+class Faithfulness:
+    """How far evidence maps of holdout images can be believed, by method and measure.
+
+    ``methods[method][measure]``, e.g. methods["GradCAM"]["energy_in_lesion"]; the method "chance"
+    is what no map at all would reach. ``served``: the method of the maps on the page.
+    """
+
+    images: int
+    served: str
+    methods: dict[str, dict[str, Interval]]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All of the above for one model."""
+
+    distribution: Distribution
+    reliability: tuple[ReliabilityBin, ...]
+    net_benefit: tuple[NetBenefit, ...]
+    subgroups: dict[str, tuple[Subgroup, ...]]
+    conformal: Conformal
+    faithfulness: Faithfulness | None = None
+
+
+def read_interval(node: Node, low: float = -math.inf, high: float = math.inf) -> Interval:
+    """An interval whose numbers lie in low..high; ManifestError naming the key otherwise."""
+    parts = [node[key] for key in ("value", "low", "high")]
+    numbers = [None if part.value is None else part.number(low, high) for part in parts]
+    if (numbers[1] is None) != (numbers[2] is None):
+        raise node.refuse("an interval: low and high are both given or both null")
+    if numbers[0] is None and numbers[1] is not None:
+        raise node.refuse("an interval: an undefined value has no low and high")
+    # The value itself may lie outside: the bootstrap of an error such as ECE is biased upwards.
+    if numbers[1] is not None and numbers[1] > numbers[2]:
+        raise node.refuse("an interval: low is above high")
+    return Interval(*numbers)
+
+
+def read_evidence(node: Node) -> Evidence:
+    """The manifest's ``models.<key>.evidence``; ManifestError naming the key that does not fit."""
+    faithfulness = None
+    if "faithfulness" in node.mapping():
+        faithfulness = _faithfulness(node["faithfulness"])
+    return Evidence(
+        distribution=_distribution(node["distribution"]),
+        reliability=tuple(_reliability_bin(item) for item in node["reliability"].elements()),
+        net_benefit=tuple(_net_benefit(item) for item in node["net_benefit"].elements()),
+        subgroups={
+            name: tuple(_subgroup(item) for item in group.elements())
+            for name, group in node["subgroups"].items()
+        },
+        conformal=_conformal(node["conformal"]),
+        faithfulness=faithfulness,
+    )
+
+
+def _distribution(node: Node) -> Distribution:
+    edges = _ascending(node["edges"])
+    if len(edges) < 2 or (edges[0], edges[-1]) != (0, 1):
+        raise node["edges"].refuse("probabilities from 0 to 1")
+    counts = {
+        name: tuple(item.integer() for item in node[name].elements(len(edges) - 1))
+        for name in ("melanoma", "other")
+    }
+    return Distribution(edges, **counts)
+
+
+def _reliability_bin(node: Node) -> ReliabilityBin:
+    return ReliabilityBin(
+        low=node["low"].number(0, 1),
+        high=node["high"].number(0, 1),
+        images=node["images"].integer(low=1),
+        predicted=node["predicted"].number(0, 1),
+        observed=read_interval(node["observed"], 0, 1),
+    )
+
+
+def _net_benefit(node: Node) -> NetBenefit:
+    return NetBenefit(
+        threshold=node["threshold"].number(0, 1),
+        model=read_interval(node["model"], high=1),
+        refer_all=node["refer_all"].number(high=1),
+    )
+
+
+def _subgroup(node: Node) -> Subgroup:
+    if not isinstance(node["small"].value, bool):
+        raise node["small"].refuse("true or false")
+    return Subgroup(
+        name=node["name"].text(),
+        images=node["images"].integer(low=1),
+        lesions=node["lesions"].integer(low=1),
+        melanomas=node["melanomas"].integer(),
+        **{
+            name: read_interval(node[name], 0, 1)
+            for name in ("roc_auc", "sensitivity", "specificity")
+        },
+        small=node["small"].value,
+    )
+
+
+def _conformal(node: Node) -> Conformal:
+    return Conformal(
+        melanoma=_ascending(node["melanoma"]),
+        other_alpha=node["other_alpha"].number(0, 1),
+        other_upper=node["other_upper"].number(0, 1),
+        other_lesions=node["other_lesions"].integer(low=1),
+    )
+
+
+def _faithfulness(node: Node) -> Faithfulness:
+    methods = {
+        method: {name: read_interval(item) for name, item in measures.items()}
+        for method, measures in node["methods"].items()
+    }
+    served = node["served"].text()
+    if served not in methods:
+        raise node["served"].refuse(f"one of the methods measured, {', '.join(methods)}")
+    return Faithfulness(node["images"].integer(low=1), served, methods)
+
+
+def _ascending(node: Node) -> tuple[float, ...]:
+    values = tuple(item.number(0, 1) for item in node.elements())
+    if not values or list(values) != sorted(values):
+        raise node.refuse("a list of numbers from 0 to 1 in ascending order")
+    return values
