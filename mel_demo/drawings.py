@@ -116,11 +116,11 @@ def _measured(rng: np.random.Generator, melanin: float) -> np.ndarray:
     picture = brushes.pigmented(pigment, blood)
     ink, pen, fine = brushes.fine_canvas()
     for start, end in _INK:
-        pen.line((*(fine * start), *(fine * end)), fill=255, width=8 * fine)
+        pen.line((*(fine * start), *(fine * end)), fill=255, width=12 * fine)
         for x, y in (fine * start, fine * end):
-            pen.circle((x, y), 4 * fine, fill=255)
-    worn = np.clip(0.72 + 0.16 * noise(rng, 14, 4), 0, 0.92)
-    picture = blend(picture, (0.27, 0.16, 0.46), worn * brushes.scaled(ink))
+            pen.circle((x, y), 6 * fine, fill=255)
+    worn = np.clip(0.84 + 0.1 * noise(rng, 14, 4), 0, 0.96)
+    picture = blend(picture, (0.25, 0.13, 0.50), worn * brushes.scaled(ink))
     ruler, pen, fine = brushes.fine_canvas()
     font = ImageFont.load_default(20 * fine)
     for millimetre in range(31):
