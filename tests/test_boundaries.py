@@ -22,7 +22,10 @@ TRAINING_ONLY = (
     "matplotlib",
     "training",
 )
-SERVING = ("numpy", "PIL", "onnxruntime", "gradio", "plotly", "typer", "rich", "huggingface_hub")
+SERVING = (
+    *("numpy", "PIL", "onnxruntime", "gradio", "plotly", "jinja2", "typer", "rich"),
+    "huggingface_hub",
+)
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -64,15 +67,19 @@ def test_serving_loads_nothing_of_training(module: str) -> None:
 @pytest.mark.parametrize(
     "module",
     [
-        *("batch", "checked_json", "cli", "doctor", "errors", "figures", "images", "inference"),
-        *("manifest", "operating_point", "overlay", "screening"),
+        *("batch", "brushes", "checked_json", "cli", "doctor", "drawings", "errors", "figures"),
+        *("images", "inference", "manifest", "operating_point", "overlay", "report_text"),
+        *("screening", "screening_report"),
     ],
 )
 def test_only_the_page_loads_gradio(module: str) -> None:
     assert "gradio" not in loaded_after(f"import mel_demo.{module}")
 
 
-@pytest.mark.parametrize("module", ["operating_point", "overlay", "figures", "images", "manifest"])
+@pytest.mark.parametrize(
+    "module",
+    ["drawings", "operating_point", "overlay", "figures", "images", "manifest", "screening_report"],
+)
 def test_what_needs_no_model_loads_no_runtime(module: str) -> None:
     assert "onnxruntime" not in loaded_after(f"import mel_demo.{module}")
 
