@@ -16,6 +16,7 @@ TRAINING_ONLY = (
     "accelerate",
     "sklearn",
     "scipy",
+    "skimage",
     "onnx",
     "pytorch_grad_cam",
     "cv2",
@@ -64,15 +65,17 @@ def test_serving_loads_nothing_of_training(module: str) -> None:
 @pytest.mark.parametrize(
     "module",
     [
-        *("batch", "checked_json", "cli", "doctor", "errors", "figures", "images", "inference"),
-        *("manifest", "operating_point", "overlay", "screening"),
+        *("batch", "checked_json", "cli", "doctor", "errors", "figures", "findings", "images"),
+        *("inference", "manifest", "measured", "operating_point", "overlay", "screening"),
     ],
 )
 def test_only_the_page_loads_gradio(module: str) -> None:
     assert "gradio" not in loaded_after(f"import mel_demo.{module}")
 
 
-@pytest.mark.parametrize("module", ["operating_point", "overlay", "figures", "images", "manifest"])
+@pytest.mark.parametrize(
+    "module", ["operating_point", "overlay", "figures", "findings", "images", "manifest"]
+)
 def test_what_needs_no_model_loads_no_runtime(module: str) -> None:
     assert "onnxruntime" not in loaded_after(f"import mel_demo.{module}")
 
@@ -101,7 +104,7 @@ def test_only_the_command_line_knows_the_page(path: Path) -> None:
         assert not [name for name in imports_of(path) if name.startswith("mel_demo.ui")]
 
 
-PURE = ("operating_point.py", "overlay.py", "figures.py")
+PURE = ("operating_point.py", "overlay.py", "figures.py", "findings.py")
 INPUT_OUTPUT = {"io", "os", "pathlib", "shutil", "socket", "subprocess", "sys", "tempfile"} | {
     "urllib",
     "http",
