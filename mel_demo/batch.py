@@ -14,7 +14,8 @@ from mel_demo import operating_point
 from mel_demo.errors import MelDemoError, SettingError
 from mel_demo.images import SUFFIXES, open_image
 from mel_demo.manifest import CLASS_NAMES
-from mel_demo.screening import Screener
+from mel_demo.operating_point import Decision
+from mel_demo.screening import Screener, Screening
 
 COLUMNS = (
     "image",
@@ -26,6 +27,8 @@ COLUMNS = (
     *CLASS_NAMES,
 )
 REFER, NO_REFERRAL = "refer", "no referral"
+REFUSED = "none: not a dermoscopy image"
+"""Instead of a decision; the probabilities stay, for whoever wants them all the same."""
 
 Row = dict[str, str]
 
@@ -71,13 +74,19 @@ def screen_file(screener: Screener, path: Path, target_sensitivity: float) -> li
             "model": key,
             "melanoma_probability": f"{prediction.melanoma_probability:.6g}",
             "threshold": f"{decision.point.threshold:.6g}",
-            "decision": REFER if decision.refer else NO_REFERRAL,
+            "decision": _in_words(screening, decision),
             "error": "",
         }
         for class_name, probability in zip(CLASS_NAMES, prediction.probabilities, strict=True):
             row[class_name] = f"{probability:.6g}"
         rows.append(row)
     return rows
+
+
+def _in_words(screening: Screening, decision: Decision) -> str:
+    if screening.refused:
+        return REFUSED
+    return REFER if decision.refer else NO_REFERRAL
 
 
 class Table:

@@ -73,18 +73,25 @@ def screen(
     """Judge images with all models: one CSV row per image and model.
 
     An unreadable file becomes a row with its error, the rest is done, and the exit status is 1.
+    What is no dermoscopy image gets probabilities, but no decision.
     """
     operating_point.check_target(target_sensitivity)
     files = batch.find_images(paths)
     screener = Screener(weights)
-    failed = 0
+    failed = refused = 0
     with batch.replacing(output) if output else nullcontext(sys.stdout) as file:
         table = batch.Table(file)
         with _progress(to_terminal=output is None and sys.stdout.isatty()) as progress:
             for path in progress.track(files, description="Screening"):
                 rows = batch.screen_file(screener, path, target_sensitivity)
                 failed += any(row["error"] for row in rows)
+                refused += any(row["decision"] == batch.REFUSED for row in rows)
                 table.add(rows)
+    if refused:
+        typer.echo(
+            f"{refused} of {len(files)} files do not look like dermoscopy images: no decision.",
+            err=True,
+        )
     if failed:
         typer.echo(
             f"{failed} of {len(files)} files could not be judged: see the column 'error'.", err=True

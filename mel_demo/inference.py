@@ -1,8 +1,8 @@
 """One ONNX Runtime session: an RGB array becomes a Prediction. The only module that imports it.
 
-Knows the agreed form of a model's file (input ``image``, outputs ``logits`` and ``cam``) and
-nothing of thresholds, pictures or pages. No state changes after loading, so threads may share a
-Model.
+Knows the agreed form of a model's file (input ``image``, outputs ``logits``, ``cam`` and, where
+the manifest says what it means, ``distance``) and nothing of thresholds, pictures or pages. No
+state changes after loading, so threads may share a Model.
 """
 
 import os
@@ -49,13 +49,15 @@ class Prediction:
 
     ``probabilities``: seven, in the order of CLASS_NAMES, softmax(logits / temperature), sum 1.
     ``evidence``: float32 (7, h, w), for each class the ReLU'd Grad-CAM map of its log-odds, not
-    scaled. ``milliseconds``: preparing the image and running the model.
+    scaled. ``milliseconds``: preparing the image and running the model. ``distance``: how far the
+    image is from those the model learned from, 1 is typical; None of a model that does not say.
     """
 
     model: str
     probabilities: tuple[float, ...]
     evidence: np.ndarray
     milliseconds: float
+    distance: float | None = None
 
     @property
     def melanoma_probability(self) -> float:
@@ -84,6 +86,7 @@ class Model:
     def __init__(self, spec: ModelSpec, path: Path, threads: int | None = None) -> None:
         self.spec = spec
         self._path = path
+        self._outputs = ["logits", "cam"] + (["distance"] if spec.ood is not None else [])
         options = ort.SessionOptions()
         options.inter_op_num_threads = 1
         options.intra_op_num_threads = threads or _cores()
@@ -113,17 +116,20 @@ class Model:
             raise ValueError(f"the image is not prepared for the {self.spec.key}")
         start = time.perf_counter()
         try:
-            logits, evidence = self._session.run(["logits", "cam"], {"image": prepared.tensor})
+            found = self._session.run(self._outputs, {"image": prepared.tensor})
         except _ORT_ERRORS as error:
             raise self._error(f"cannot be run ({_first_line(error)})") from error
         milliseconds = prepared.milliseconds + (time.perf_counter() - start) * 1000
+        logits, evidence, *distance = found
         classes = len(self.spec.class_names)
         if logits.shape != (1, classes) or evidence.ndim != 4 or evidence.shape[:2] != (1, classes):
             raise self._error(
                 f"gives logits of shape {logits.shape} and cam of shape {evidence.shape}, wanted "
                 f"(1, {classes}) and (1, {classes}, h, w)"
             )
-        if not (np.isfinite(logits).all() and np.isfinite(evidence).all()):
+        if any(values.shape != (1,) for values in distance):
+            raise self._error(f"gives distance of shape {distance[0].shape}, wanted (1,)")
+        if not all(np.isfinite(values).all() for values in found):
             raise self._error("gives numbers that are not finite")
         probabilities = softmax(logits[0], self.spec.temperature)
         return Prediction(
@@ -131,16 +137,18 @@ class Model:
             probabilities=tuple(float(value) for value in probabilities),
             evidence=evidence[0],
             milliseconds=milliseconds,
+            distance=float(distance[0][0]) if distance else None,
         )
 
     def _check_form(self) -> None:
         size = self.spec.preprocessing.size
         inputs = {item.name: item for item in self._session.get_inputs()}
         outputs = {item.name: item for item in self._session.get_outputs()}
-        if set(inputs) != {"image"} or not {"logits", "cam"} <= set(outputs):
+        if set(inputs) != {"image"} or not set(self._outputs) <= set(outputs):
+            wanted = " and ".join(repr(name) for name in sorted(self._outputs))
             raise self._error(
                 f"has inputs {sorted(inputs)} and outputs {sorted(outputs)}, wanted input 'image' "
-                "and outputs 'cam' and 'logits'"
+                f"and outputs {wanted}"
             )
         image = inputs["image"]
         # A free axis has a name or None instead of a number.

@@ -14,7 +14,14 @@ from typing import Any
 
 from mel_demo.checked_json import Node
 from mel_demo.errors import ManifestError, WeightsError
-from mel_demo.measured import Evidence, Interval, read_evidence, read_interval
+from mel_demo.measured import (
+    Evidence,
+    Interval,
+    OutOfDistribution,
+    read_evidence,
+    read_interval,
+    read_ood,
+)
 
 FORMAT = 1
 FILE_NAME = "manifest.json"
@@ -112,7 +119,8 @@ class OperatingTable:
 class ModelSpec:
     """One released model. ``metrics[split][name]`` for the splits validation and holdout, and
     ``external`` where images of other clinics were measured. ``evidence``: what the page's figures
-    show, where it was measured."""
+    show, where it was measured. ``ood``: where the file also says how far an image is from those
+    it learned from, what that distance means."""
 
     key: str
     file: str
@@ -131,6 +139,7 @@ class ModelSpec:
     training: dict[str, Any]
     latency: dict[str, Any]
     evidence: Evidence | None = None
+    ood: OutOfDistribution | None = None
 
 
 @dataclass(frozen=True)
@@ -266,6 +275,7 @@ def _model(key: str, node: Node) -> ModelSpec:
         training=node["training"].mapping(),
         latency=node["latency"].mapping(),
         evidence=read_evidence(node["evidence"]) if "evidence" in node.mapping() else None,
+        ood=read_ood(node["ood"]) if "ood" in node.mapping() else None,
     )
 
 

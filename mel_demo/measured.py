@@ -1,7 +1,8 @@
 """What was measured of a model beyond its operating table, as frozen data read from the manifest.
 
-Holdout measurements for the page to draw, and validation quantiles for the uncertain band. Knows
-neither how they were measured (``training.evidence``) nor how they are drawn (``figures``).
+Holdout measurements for the page to draw, validation quantiles for the uncertain band, and the
+threshold from which on an image is no dermoscopy image. Knows neither how they were measured
+(``training.evidence``, ``training.ood``) nor how they are drawn (``figures``).
 """
 
 import math
@@ -119,6 +120,34 @@ class Evidence:
     faithfulness: Faithfulness | None = None
 
 
+@dataclass(frozen=True)
+class Refused:
+    """How many of some images were taken for no dermoscopy images; ``rate`` with its interval."""
+
+    refused: int
+    images: int
+    rate: Interval
+
+
+@dataclass(frozen=True)
+class OutOfDistribution:
+    """From which distance on an image is no dermoscopy image, and how often that was right.
+
+    The distance is the model file's output ``distance``: 1 is typical of the images learned from.
+    ``threshold``: images above it are refused. ``method``, ``rule``: in words, how the distance is
+    computed and how the threshold was chosen. ``reference``: images learned from, by data set.
+    ``dermoscopy``: false alarms, by split (holdout, validation, external where measured).
+    ``others``: pictures that are no dermoscopy images, by kind.
+    """
+
+    method: str
+    rule: str
+    threshold: float
+    reference: dict[str, int]
+    dermoscopy: dict[str, Refused]
+    others: dict[str, Refused]
+
+
 def read_interval(node: Node, low: float = -math.inf, high: float = math.inf) -> Interval:
     """An interval whose numbers lie in low..high; ManifestError naming the key otherwise."""
     parts = [node[key] for key in ("value", "low", "high")]
@@ -149,6 +178,27 @@ def read_evidence(node: Node) -> Evidence:
         conformal=_conformal(node["conformal"]),
         faithfulness=faithfulness,
     )
+
+
+def read_ood(node: Node) -> OutOfDistribution:
+    """The manifest's ``models.<key>.ood``; ManifestError naming the key that does not fit."""
+    node["dermoscopy"]["holdout"]  # refuses when it is missing
+    return OutOfDistribution(
+        method=node["method"].text(),
+        rule=node["rule"].text(),
+        threshold=node["threshold"].number(low=0),
+        reference={name: item.integer(low=1) for name, item in node["reference"].items()},
+        dermoscopy={split: _refused(item) for split, item in node["dermoscopy"].items()},
+        others={kind: _refused(item) for kind, item in node["others"].items()},
+    )
+
+
+def _refused(node: Node) -> Refused:
+    images = node["images"].integer(low=1)
+    refused = node["refused"].integer()
+    if refused > images:
+        raise node["refused"].refuse(f"at most {images}, the number of images")
+    return Refused(refused, images, read_interval(node["rate"], 0, 1))
 
 
 def _distribution(node: Node) -> Distribution:

@@ -7,43 +7,35 @@ threshold and no file format.
 
 import os
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from mel_demo import inference
 from mel_demo.errors import WeightsError
-from mel_demo.images import crop_box
+from mel_demo.findings import Finding, findings
 from mel_demo.inference import Model, Prediction, Prepared
 from mel_demo.manifest import Manifest, Preprocessing, load_manifest, verify_weights
-
-# HAM10000's own pictures are 4:3; up to 3:2 the crop takes only edges away, beyond it a lesion.
-_MOST_JUDGED_SHARE = 0.75
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something about the image, in words for a lay person; ``code`` is for programs."""
-
-    code: str
-    severity: Literal["info", "warning"]
-    text: str
 
 
 @dataclass(frozen=True, eq=False)
 class Screening:
     """One image judged by all models. ``image``: uint8 RGB (height, width, 3) as judged, upright.
 
-    ``predictions``: by model key. ``milliseconds``: the whole of ``Screener.screen``.
+    ``predictions``: by model key, also where the image is refused. ``milliseconds``: the whole of
+    ``Screener.screen``.
     """
 
     image: np.ndarray
     predictions: dict[str, Prediction]
     findings: tuple[Finding, ...]
     milliseconds: float
+
+    @property
+    def refused(self) -> bool:
+        """Whether the image is not what the models judge: there is no verdict then."""
+        return any(finding.severity == "refusal" for finding in self.findings)
 
     @property
     def teacher(self) -> Prediction:
@@ -79,7 +71,8 @@ class Screener:
             if preprocessing not in prepared:
                 prepared[preprocessing] = inference.prepare(rgb, preprocessing)
             predictions[key] = model.run(prepared[preprocessing])
-        found = tuple(findings(rgb, self.manifest))
+        distances = {key: prediction.distance for key, prediction in predictions.items()}
+        found = tuple(findings(rgb, self.manifest, distances))
         return Screening(rgb, predictions, found, (time.perf_counter() - start) * 1000)
 
 
@@ -97,43 +90,3 @@ def default_weights() -> Path:
             "or name a folder that holds manifest.json and the models."
         )
     return Path(named)
-
-
-def findings(rgb: np.ndarray, manifest: Manifest) -> Iterator[Finding]:
-    """What the checks say of an image, in the order of CHECKS."""
-    for check in CHECKS:
-        finding = check(rgb, manifest)
-        if finding is not None:
-            yield finding
-
-
-def _enlarged(rgb: np.ndarray, manifest: Manifest) -> Finding | None:
-    height, width = rgb.shape[:2]
-    size = max(spec.preprocessing.size for spec in manifest.models.values())
-    if min(height, width) >= size:
-        return None
-    return Finding(
-        "enlarged",
-        "warning",
-        f"The image is small ({width} x {height} pixels): it was enlarged to {size} x {size}, and "
-        "details that the models look for may be missing. Use a larger picture if there is one.",
-    )
-
-
-def _elongated(rgb: np.ndarray, manifest: Manifest) -> Finding | None:
-    height, width = rgb.shape[:2]
-    ratio = min(spec.preprocessing.max_aspect_ratio for spec in manifest.models.values())
-    left, top, right, bottom = crop_box(width, height, ratio)
-    share = (right - left) * (bottom - top) / (width * height)
-    if share >= _MOST_JUDGED_SHARE:
-        return None
-    return Finding(
-        "elongated",
-        "warning",
-        f"The image is elongated ({width} x {height} pixels): only its centre was judged "
-        f"({share:.0%} of it). Crop it so that the lesion is in the middle.",
-    )
-
-
-CHECKS: tuple[Callable[[np.ndarray, Manifest], Finding | None], ...] = (_enlarged, _elongated)
-"""Add a check of the image here; the page and the command line show what it finds."""

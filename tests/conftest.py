@@ -23,6 +23,12 @@ def tiny_screener(tiny_weights: Path) -> Screener:
     return Screener(tiny_weights, threads=1)
 
 
+@pytest.fixture(scope="session")
+def refusing_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Like tiny_weights, with a student that refuses blue images. Do not write into it."""
+    return write_tiny_weights(tmp_path_factory.mktemp("refusing_weights"), refusing=True)
+
+
 @pytest.fixture
 def manifest_json(tiny_weights: Path) -> dict[str, Any]:
     """A fresh copy of the tiny manifest's JSON, for a test to break."""

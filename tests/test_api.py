@@ -16,6 +16,7 @@ from mel_demo.errors import ImageError
 from mel_demo.images import MAX_BYTES, open_image
 from mel_demo.operating_point import choose, decide
 from mel_demo.screening import Screener
+from mel_demo.ui import judge
 from tests.apart import write_weights_apart
 from tests.lesions import draw_lesion
 from tests.running import NotStartedError, running_app
@@ -76,7 +77,24 @@ def test_both_models_answer_what_the_command_line_would(client, screener, tmp_pa
 
 def test_the_target_defaults_to_95_percent(client, tmp_path):
     draw_lesion().save(tmp_path / "a.jpg")
-    assert call(client, tmp_path / "a.jpg")[0]["target_sensitivity"] == 0.95
+    answer = call(client, tmp_path / "a.jpg")[0]
+    assert answer["target_sensitivity"] == 0.95
+    assert [finding["code"] for finding in answer["findings"]] == ["enlarged"]
+
+
+def test_a_refused_image_gets_probabilities_and_no_verdict(refusing_weights, tmp_path):
+    screener = Screener(refusing_weights, threads=1)
+    Image.new("RGB", (200, 200), (0, 0, 255)).save(tmp_path / "blue.png")
+    judged = judge.judge(screener, tmp_path / "blue.png")
+    points = judge.choose_points(screener, 0.95)
+    decisions = judge.decide(screener, judged.screening, points)
+    answer = json.loads(json.dumps(judge.as_json(screener, judged, points, decisions)))
+    assert answer["refused"] is True
+    assert answer["agree"] is None
+    assert answer["findings"][0]["code"] == "not_dermoscopy"
+    for key, prediction in judged.screening.predictions.items():
+        assert answer["models"][key]["decision"] is None
+        assert answer["models"][key]["melanoma_probability"] == prediction.melanoma_probability
 
 
 @pytest.mark.parametrize(
@@ -89,12 +107,15 @@ def test_the_target_defaults_to_95_percent(client, tmp_path):
         ((255, 255, 255), 0.95, {"teacher": "no referral", "student": "no referral"}),
     ],
 )
-def test_agreement_is_told(client, tmp_path, colour, target, decisions):
+def test_agreement_is_told(client, screener, tmp_path, colour, target, decisions):
     Image.new("RGB", (200, 200), colour).save(tmp_path / "plain.png")
     answer = call(client, tmp_path / "plain.png", target)[0]
     assert {key: found["decision"] for key, found in answer["models"].items()} == decisions
     assert answer["agree"] is (len(set(decisions.values())) == 1)
-    assert answer["findings"] == []
+    assert answer["refused"] is False
+    screening = screener.screen(np.full((200, 200, 3), colour, np.uint8))
+    codes = [finding.code for finding in screening.findings]
+    assert [finding["code"] for finding in answer["findings"]] == codes
 
 
 def test_findings_are_told(client, tmp_path):

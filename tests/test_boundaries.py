@@ -16,6 +16,7 @@ TRAINING_ONLY = (
     "accelerate",
     "sklearn",
     "scipy",
+    "skimage",
     "onnx",
     "pytorch_grad_cam",
     "cv2",
@@ -27,6 +28,8 @@ SERVING = (
     "huggingface_hub",
 )
 SOURCES = sorted(PACKAGE.rglob("*.py"))
+MODULES = sorted(path.stem for path in PACKAGE.glob("[!_]*.py"))
+RUN_MODELS = {"batch", "cli", "doctor", "inference", "screening"}
 
 
 def loaded_after(statement: str) -> set[str]:
@@ -64,22 +67,12 @@ def test_serving_loads_nothing_of_training(module: str) -> None:
     assert not loaded_after(f"import {module}").intersection(TRAINING_ONLY)
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
-        *("batch", "brushes", "checked_json", "cli", "doctor", "drawings", "errors", "figures"),
-        *("images", "inference", "manifest", "operating_point", "overlay", "report_text"),
-        *("screening", "screening_report"),
-    ],
-)
+@pytest.mark.parametrize("module", MODULES)
 def test_only_the_page_loads_gradio(module: str) -> None:
     assert "gradio" not in loaded_after(f"import mel_demo.{module}")
 
 
-@pytest.mark.parametrize(
-    "module",
-    ["drawings", "operating_point", "overlay", "figures", "images", "manifest", "screening_report"],
-)
+@pytest.mark.parametrize("module", sorted(set(MODULES) - RUN_MODELS))
 def test_what_needs_no_model_loads_no_runtime(module: str) -> None:
     assert "onnxruntime" not in loaded_after(f"import mel_demo.{module}")
 
@@ -108,7 +101,7 @@ def test_only_the_command_line_knows_the_page(path: Path) -> None:
         assert not [name for name in imports_of(path) if name.startswith("mel_demo.ui")]
 
 
-PURE = ("operating_point.py", "overlay.py", "figures.py")
+PURE = ("operating_point.py", "overlay.py", "figures.py", "findings.py")
 INPUT_OUTPUT = {"io", "os", "pathlib", "shutil", "socket", "subprocess", "sys", "tempfile"} | {
     "urllib",
     "http",

@@ -81,6 +81,18 @@ def test_screen_writes_one_row_per_image_and_model(
         assert row["error"] == ""
 
 
+def test_what_is_no_dermoscopy_image_gets_no_decision(folder: Path, refusing_weights: Path) -> None:
+    Image.new("RGB", (200, 200), (0, 0, 255)).save(folder / "blue.png")
+    Image.new("RGB", (200, 200), (160, 120, 100)).save(folder / "brown.png")
+    paths = [folder / "brown.png", folder / "blue.png"]
+    result = run("screen", *paths, "--weights", refusing_weights)
+    assert result.exit_code == 0
+    assert result.stderr == "1 of 2 files do not look like dermoscopy images: no decision.\n"
+    rows = rows_of(result.stdout)
+    assert [row["decision"] for row in rows[2:]] == ["none: not a dermoscopy image"] * 2
+    assert float(rows[2]["melanoma_probability"]) == pytest.approx(melanoma_probability(0), 1e-3)
+
+
 def test_the_target_sensitivity_moves_the_threshold(folder: Path, tiny_weights: Path) -> None:
     result = run(
         *("screen", folder / "b.jpg", "--target-sensitivity", 0.8, "--weights", tiny_weights)

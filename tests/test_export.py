@@ -287,7 +287,7 @@ def test_a_refused_export_leaves_the_released_weights(weights, tiny_training, mo
 def copied_graphs(weights, monkeypatch):
     """Takes the slow part of an export, the graphs, from the one made before."""
 
-    def copy(_network, _images, path, _metadata):
+    def copy(_network, _images, path, _metadata, _distance):
         shutil.copy(weights / path.name, path)
         return graph.Differences(0.0, 0.0)
 

@@ -10,6 +10,8 @@ import pytest
 
 from mel_demo.errors import ManifestError, WeightsError
 from mel_demo.manifest import CLASS_NAMES, Counts, Interval, Lesions, load_manifest, verify_weights
+from mel_demo.measured import Refused
+from tests.tiny_weights import ood_json
 
 MISSING = object()
 ROWS = "models.student.operating_table.rows"
@@ -54,6 +56,42 @@ def test_what_is_read(tiny_weights: Path) -> None:
     assert table.rows[0].holdout_rates.ppv == Interval(None, None, None)
 
 
+def test_the_distance_that_refuses_is_optional(tiny_weights: Path, refusing_weights: Path) -> None:
+    assert load_manifest(tiny_weights).models["student"].ood is None
+    models = load_manifest(refusing_weights).models
+    assert models["teacher"].ood is None
+    found = models["student"].ood
+    assert found.threshold == 2.0
+    assert found.reference == {"Drawn lesions": 480}
+    assert found.dermoscopy["holdout"] == Refused(2, 200, Interval(0.01, 0.002, 0.03))
+    assert found.others["noise"].refused == 20
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "says"),
+    [
+        ("ood.threshold", MISSING, "ood.threshold: the key is missing"),
+        ("ood.threshold", -1, "-1 is not a finite number from 0"),
+        ("ood.method", "", "is not a non-empty text"),
+        ("ood.dermoscopy.holdout", MISSING, "ood.dermoscopy.holdout: the key is missing"),
+        ("ood.others.noise.refused", 21, "21 is not at most 20, the number of images"),
+        ("ood.others.noise.images", 0, "0 is not an integer of at least 1"),
+        ("ood.others.noise.rate.low", 2, "2 is not a finite number from 0 to 1"),
+        ("ood.reference", {"HAM10000": 0}, "0 is not an integer of at least 1"),
+    ],
+)
+def test_a_distance_that_does_not_fit_is_refused_by_name(
+    tmp_path: Path, manifest_json: dict[str, Any], path: str, value: Any, says: str
+) -> None:
+    student = manifest_json["models"]["student"]
+    student["ood"] = ood_json()
+    put(student, path, value)
+    with pytest.raises(ManifestError) as caught:
+        load_manifest(write(tmp_path, manifest_json))
+    assert f"models.student.{path}" in str(caught.value)
+    assert says in str(caught.value)
+
+
 def test_models_come_in_one_order_and_a_third_is_optional(
     tmp_path: Path, manifest_json: dict[str, Any]
 ) -> None:
@@ -65,7 +103,7 @@ def test_models_come_in_one_order_and_a_third_is_optional(
 
 
 def test_keys_of_later_versions_do_no_harm(tmp_path: Path, manifest_json: dict[str, Any]) -> None:
-    put(manifest_json, "models.teacher.ood", {"reference": 1})
+    put(manifest_json, "models.teacher.later", {"reference": 1})
     assert load_manifest(write(tmp_path, manifest_json)).models["teacher"].key == "teacher"
 
 

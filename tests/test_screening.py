@@ -14,6 +14,7 @@ from mel_demo import inference
 from mel_demo.errors import ManifestError, WeightsError
 from mel_demo.manifest import load_manifest
 from mel_demo.screening import Screener, default_weights, findings
+from tests.lesions import draw_lesion
 from tests.tiny_weights import melanoma_probability
 
 RED = np.full((450, 600, 3), (255, 0, 0), np.uint8)
@@ -25,8 +26,34 @@ def test_both_models_judge_the_image(tiny_screener: Screener) -> None:
     assert list(screening.predictions) == ["teacher", "student"]
     assert screening.teacher.melanoma_probability == pytest.approx(melanoma_probability(1), 1e-3)
     assert screening.student.melanoma_probability == pytest.approx(melanoma_probability(0, 2), 1e-3)
-    assert screening.findings == ()
+    assert [finding.code for finding in screening.findings] == ["underexposed"]
+    assert not screening.refused
     assert screening.milliseconds > 0
+
+
+@pytest.mark.parametrize(("blue", "refused"), [(120, False), (136, True)])
+def test_what_is_far_from_dermoscopy_is_refused(
+    refusing_weights: Path, blue: int, refused: bool
+) -> None:
+    rgb = np.full((200, 200, 3), (200, 128, blue), np.uint8)
+    screening = Screener(refusing_weights, threads=1).screen(rgb)
+    assert screening.student.distance == pytest.approx(4 * blue / 255, rel=1e-4)
+    assert screening.teacher.distance is None
+    assert screening.refused is refused
+    codes = [finding.code for finding in screening.findings]
+    assert codes == (["not_dermoscopy", "no_lesion"] if refused else ["no_lesion"])
+    # Whoever insists gets what the models say.
+    assert screening.student.melanoma_probability == pytest.approx(
+        melanoma_probability(128 / 255, 2), 1e-3
+    )
+
+
+def test_what_has_no_colour_is_refused(refusing_weights: Path) -> None:
+    grey = np.asarray(draw_lesion("nv", size=(400, 300)).convert("L").convert("RGB"))
+    screening = Screener(refusing_weights, threads=1).screen(grey // 2)  # distance below the limit
+    assert screening.student.distance < 2
+    assert screening.refused
+    assert "no colours" in screening.findings[0].text
 
 
 def count_preparations(screener: Screener, monkeypatch: pytest.MonkeyPatch) -> int:
@@ -84,21 +111,22 @@ def test_threads_may_share_a_screener(tiny_screener: Screener) -> None:
         (1920, 1080, ["elongated"]),
         (300, 900, ["elongated"]),
         (1000, 50, ["enlarged", "elongated"]),
-        (1, 1, ["enlarged"]),
+        (1, 1, ["enlarged", "no_lesion"]),
     ],
 )
 def test_findings(tiny_screener: Screener, width: int, height: int, codes: list[str]) -> None:
-    rgb = np.zeros((height, width, 3), np.uint8)
+    rgb = np.asarray(draw_lesion("nv", size=(200, 150)).resize((width, height)))
     found = tiny_screener.screen(rgb).findings
     assert [finding.code for finding in found] == codes
-    assert found == tuple(findings(rgb, tiny_screener.manifest))
+    assert found == tuple(findings(rgb, tiny_screener.manifest, {}))
     for finding in found:
         assert finding.severity in ("info", "warning")
-        assert f"{width} x {height}" in finding.text
+        assert finding.code == "no_lesion" or f"{width} x {height}" in finding.text
 
 
 def test_the_elongated_finding_says_how_much_was_judged(tiny_screener: Screener) -> None:
-    (finding,) = findings(np.zeros((300, 720, 3), np.uint8), tiny_screener.manifest)
+    rgb = np.asarray(draw_lesion("nv", size=(720, 300)))
+    (finding,) = findings(rgb, tiny_screener.manifest, {})
     assert "50%" in finding.text
 
 

@@ -6,6 +6,9 @@ image p = e^(z/T) / (e^(z/T) + 6): mid-grey gives 1/7, black nearly 0.9, white n
 melanoma is relu(0.5 - red) (or green) of each fifth of the image. The student's temperature is 2.
 A red image is nothing for the teacher and a melanoma for the student.
 
+Where it is wanted, the student also says a distance, 4 * mean blue, and images above 2 are refused:
+half blue is the limit.
+
 Operating table: 20 melanomas and 100 others in validation and in holdout, thresholds 0.80, 0.76
 ... 0.04. Target 0.80 chooses 0.20, 0.95 chooses 0.08, 0.995 chooses 0.04: mid-grey (teacher 0.143)
 is referred at 0.95 and not at 0.80.
@@ -33,7 +36,9 @@ def melanoma_probability(channel_mean: float, temperature: float = 1.0) -> float
     return odds / (odds + 6)
 
 
-def build_model(channel: int, outputs: tuple[str, str] = ("logits", "cam")) -> onnx.ModelProto:
+def build_model(
+    channel: int, outputs: tuple[str, str] = ("logits", "cam"), distance: bool = False
+) -> onnx.ModelProto:
     """The linear model on one colour channel; ``outputs`` renames what a test wants broken."""
     logit_weight = np.zeros((3, 7), np.float32)
     logit_weight[channel, 4] = -8
@@ -67,6 +72,11 @@ def build_model(channel: int, outputs: tuple[str, str] = ("logits", "cam")) -> o
             numpy_helper.from_array((bias / 8).astype(np.float32), "cam_bias"),
         ],
     )
+    if distance:
+        blue = np.array([0, 0, 4], np.float32)
+        graph.initializer.append(numpy_helper.from_array(blue, "blue"))
+        graph.node.append(helper.make_node("MatMul", ["mean", "blue"], ["distance"]))
+        graph.output.append(helper.make_tensor_value_info("distance", TensorProto.FLOAT, ["N"]))
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.checker.check_model(model)
     return model
@@ -149,14 +159,34 @@ def _spec(file: str, content: bytes, temperature: float) -> dict[str, Any]:
     }
 
 
-def write_tiny_weights(folder: Path) -> Path:
-    """Write manifest.json, teacher.onnx and student.onnx into ``folder``; returns it."""
+def ood_json() -> dict[str, Any]:
+    """The student's entry ``ood``."""
+    rate = {"value": 0.01, "low": 0.002, "high": 0.03}
+    counts = {"refused": 2, "images": 200, "rate": rate}
+    return {
+        "method": "blue",
+        "rule": "by hand",
+        "threshold": 2.0,
+        "reference": {"Drawn lesions": 480},
+        "dermoscopy": {"validation": counts, "holdout": counts},
+        "others": {"noise": {"refused": 20, "images": 20, "rate": _interval(1.0)}},
+    }
+
+
+def write_tiny_weights(folder: Path, refusing: bool = False) -> Path:
+    """Write manifest.json, teacher.onnx and student.onnx into ``folder``; returns it.
+
+    ``refusing``: the student says a distance.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     models = {}
     for key, channel, temperature in (("teacher", 0, 1.0), ("student", 1, 2.0)):
-        content = build_model(channel).SerializeToString()
+        distance = refusing and key == "student"
+        content = build_model(channel, distance=distance).SerializeToString()
         (folder / f"{key}.onnx").write_bytes(content)
         models[key] = _spec(f"{key}.onnx", content, temperature)
+        if distance:
+            models[key]["ood"] = ood_json()
     manifest = {
         "format": 1,
         "created": "2025-01-01T00:00:00+00:00",

@@ -128,7 +128,7 @@ def head_of(network: nn.Module) -> Head:
 
 
 class WithEvidence(nn.Module):
-    """A network that returns (logits, cam) for images (N, 3, S, S), without autograd.
+    """A network that returns (logits, cam[, distance]) for images (N, 3, S, S), without autograd.
 
     logits (N, K) float32. cam (N, K, h, w) >= 0: for each class k the Grad-CAM map of the
     class's log-odds S_k = z_k - log sum_{j != k} exp z_j (arXiv 1610.02391, eq. 1 and 2),
@@ -137,20 +137,41 @@ class WithEvidence(nn.Module):
 
     not normalised. Log-odds, since the gradient of a probability vanishes where the network is
     sure, and that of a lone logit leaves out the evidence for the other classes.
+
+    distance (N,), where a module ``distance`` is given: what it makes of ``inner_means``.
     """
 
-    def __init__(self, network: nn.Module):
+    def __init__(self, network: nn.Module, distance: nn.Module | None = None):
         super().__init__()
         self.head = head_of(network)
-        self.network = network
+        self.network, self.distance = network, distance
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        features = self.network.forward_features(image)
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        if self.distance is None:
+            features, inner = self.network.forward_features(image), []
+        else:
+            features, inner = self.network.forward_intermediates(image, extra_blocks=True)
         positions = features.shape[-2] * features.shape[-1]
         logits, gradient = self.head(features.mean((2, 3)))
         # Each position holds 1 / positions of the mean, so dS/dF is dS/dg / positions everywhere.
         cam = relu(gradient / positions @ features.flatten(2))
-        return logits, cam.unflatten(2, features.shape[-2:])
+        maps = cam.unflatten(2, features.shape[-2:])
+        if self.distance is None:
+            return logits, maps
+        return logits, maps, self.distance(_means(inner))
+
+
+def inner_means(network: nn.Module, image: Tensor) -> Tensor:
+    """Spatial means of the stem and of every stage but the last, side by side: (N, D).
+
+    The last stage has unlearned what does not help to tell diagnoses apart; colours and textures
+    stand in those before it.
+    """
+    return _means(network.forward_intermediates(image, extra_blocks=True)[1])
+
+
+def _means(inner: list[Tensor]) -> Tensor:
+    return torch.cat([features.mean((2, 3)) for features in inner[:-1]], 1)
 
 
 def log_odds_gradient(logits: Tensor) -> Tensor:

@@ -5,6 +5,11 @@ from pathlib import Path
 from mel_demo.manifest import CLASS_NAMES, ModelSpec
 from training.words import METRICS, PERCENT, megabytes, show
 
+_DERMOSCOPY = {
+    "validation": "dermoscopy: validation (chosen on)",
+    "holdout": "dermoscopy: holdout",
+    "external": "dermoscopy: other clinics",
+}
 # Starting weights whose name would mislead.
 _STARTS = {
     "efficientnet_b1_grown": "This file is not a published ImageNet EfficientNet: it was grown, in "
@@ -42,7 +47,7 @@ decision about a patient.**
   SHA-256 `{spec.sha256}`.
 - Input `image`: RGB, {spec.preprocessing.size} x {spec.preprocessing.size}, the image's centre
   (longer side at most {spec.preprocessing.max_aspect_ratio:g} times the shorter), bilinear.
-  Outputs: `logits`, and `cam`, the Grad-CAM map of each class's log-odds.
+  Outputs: `logits`, and `cam`, the Grad-CAM map of each class's log-odds{_distance_output(spec)}.
 - Recipe `{spec.recipe}` at commit `{spec.source_commit}`, seed
   {training["seed"]}, {training["epochs"]} epochs (the best by validation ROC-AUC is kept),
   {training["hours"]:.2f} hours on {training["hardware"]}.
@@ -64,7 +69,7 @@ threshold that catches at least 95 % of the melanoma images of validation.
 | | holdout | validation |
 | --- | --- | --- |
 {rows}
-{_elsewhere(spec)}
+{_elsewhere(spec)}{_refusals(spec)}
 ## Limits
 
 - Trained on public collections, mostly of light skin, taken with dermatoscopes in few countries;
@@ -95,6 +100,40 @@ Other clinics and cameras: on {data["images"]} images of {data["name"]} ({data["
 melanomas), kept out of training, ROC-AUC {show(found["roc_auc"])}. At the same threshold
 sensitivity is {show(found["sensitivity_at_95"], True)} and specificity
 {show(found["specificity_at_95"], True)}: a threshold does not carry over to other cameras.
+"""
+
+
+def _distance_output(spec: ModelSpec) -> str:
+    return "" if spec.ood is None else "; `distance`, from the images learned from"
+
+
+def _refusals(spec: ModelSpec) -> str:
+    """What the file takes for no dermoscopy image, where that was measured."""
+    if spec.ood is None:
+        return ""
+    found = spec.ood
+    rows = "\n".join(
+        f"| {words.get(name, name)} | {counts.refused} of {counts.images} "
+        f"| {show(counts.rate, True)} |"
+        for words, part in ((_DERMOSCOPY, found.dermoscopy), ({}, found.others))
+        for name, counts in part.items()
+    )
+    reference = " and ".join(f"{count} images of {name}" for name, count in found.reference.items())
+    return f"""
+## Not a dermoscopy image
+
+Where `distance` is above {found.threshold:.3f} the image is refused, and no verdict is given; so is
+an image without colours.
+Distance: {found.method}. Reference: {reference}. Threshold: {found.rule}. Refused, with exact
+(Clopper-Pearson) 95 % intervals:
+
+| images | refused | share |
+| --- | --- | --- |
+{rows}
+
+These other pictures come with scikit-image, scikit-learn, matplotlib and gradio or are drawn
+(`training/others.py`, half `report`); none of them was used to choose the method. Close-up
+photographs of skin without a dermatoscope were not measured.
 """
 
 

@@ -16,6 +16,7 @@ from mel_demo.manifest import (
     OperatingTable,
     Preprocessing,
 )
+from mel_demo.measured import OutOfDistribution
 from training.evaluate import Evaluation
 from training.files import sha256
 from training.models import RunRecord
@@ -143,6 +144,18 @@ def table_entry(table: OperatingTable) -> dict:
 def intervals(values: dict[str, Interval]) -> dict:
     """Named intervals, e.g. the metrics of one split."""
     return {name: interval_entry(value) for name, value in values.items()}
+
+
+def ood_entry(found: OutOfDistribution) -> dict:
+    """Which images are refused. The threshold unrounded, so that the counts stay those served."""
+    counts = {
+        name: {key: asdict(value) | {"rate": interval_entry(value.rate)} for key, value in rows}
+        for name, rows in (
+            ("dermoscopy", found.dermoscopy.items()),
+            ("others", found.others.items()),
+        )
+    }
+    return asdict(found) | counts
 
 
 def interval_entry(interval: Interval) -> dict:

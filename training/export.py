@@ -26,8 +26,9 @@ from mel_demo.manifest import (
     load_manifest,
     verify_weights,
 )
+from mel_demo.measured import OutOfDistribution
 from mel_demo.operating_point import DEFAULT_TARGET, choose
-from training import machine
+from training import machine, ood
 from training.calibrate import fit_temperature
 from training.cards import model_card
 from training.entries import (
@@ -36,6 +37,7 @@ from training.entries import (
     intervals,
     model_entry,
     onnx_metadata,
+    ood_entry,
 )
 from training.errors import ExportError, RunError
 from training.evaluate import (
@@ -48,11 +50,14 @@ from training.files import git_commit, write_json, write_text
 from training.graph import export_onnx
 from training.metrics import operating_table
 from training.models import RunRecord, load_run, parameters
+from training.others import others
 from training.pixels import Measurable, Pixels
 from training.scores import Scores, score_onnx
 from training.splits import read_splits
-from training.words import megabytes
+from training.words import megabytes, show
 
+REFUSING = "student"
+"""The model whose file says how far an image is from those it learned from."""
 CHECKED_IMAGES = 10
 TIMED_IMAGES = 50
 # Four bytes a weight and little else; more means that something else is in the file.
@@ -79,12 +84,19 @@ def export(teacher: Path, student: Path, given: Measurable, output: Path) -> Man
     }
     splits = ("validation", "holdout", *(["external"] if given.external else []))
     pixels = {split: given.pixels(split) for split in splits}
+    refusing = sources[REFUSING]
+    fitted = ood.fit(
+        refusing.network,
+        refusing.record.preprocessing,
+        given.learned_from(refusing.record.sources or ()),
+    )
     output.parent.mkdir(parents=True, exist_ok=True)
     # Beside the output, so that files can be moved there in one step.
     with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as name:
         folder = Path(name)
         for role, source in sources.items():
-            _export_checked(source, pixels["validation"], folder / f"{role}.onnx")
+            distance = fitted.distance if role == REFUSING else None
+            _export_checked(source, pixels["validation"], folder / f"{role}.onnx", distance)
         scores = {
             split: {
                 role: score_onnx(
@@ -99,6 +111,15 @@ def export(teacher: Path, student: Path, given: Measurable, output: Path) -> Man
         }
         scores = _calibrated(scores)
         content = _content(folder, sources, scores, given)
+        refusals = ood.measure(
+            folder / f"{REFUSING}.onnx",
+            fitted,
+            pixels,
+            others("report"),
+            refusing.record.preprocessing,
+        )
+        _print_refusals(refusals)
+        content["models"][REFUSING]["ood"] = ood_entry(refusals)
         write_json(folder / FILE_NAME, content)
         for key, spec in load_manifest(folder).models.items():
             content["models"][key]["latency"] = serve(
@@ -139,11 +160,20 @@ def _load(role: str, folder: Path, given: Measurable) -> _Source:
     return _Source(network, record)
 
 
-def _export_checked(source: _Source, validation: Pixels, path: Path) -> None:
+def _print_refusals(found: OutOfDistribution) -> None:
+    console = Console(highlight=False)
+    console.print(f"Not dermoscopy from a distance of {found.threshold:.3f} on: {found.rule}")
+    for name, counts in (found.dermoscopy | found.others).items():
+        console.print(f"refused, {name}: {counts.refused} of {counts.images} {show(counts.rate)}")
+
+
+def _export_checked(
+    source: _Source, validation: Pixels, path: Path, distance: nn.Module | None
+) -> None:
     preprocessing = source.record.preprocessing
     rows = _spread(validation.images.labels == MELANOMA)
     images = normalise(validation.prepared(preprocessing)[rows], preprocessing)
-    found = export_onnx(source.network, images, path, onnx_metadata(source.record))
+    found = export_onnx(source.network, images, path, onnx_metadata(source.record), distance)
     size = path.stat().st_size
     console = Console(highlight=False)
     console.print(

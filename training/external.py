@@ -16,7 +16,6 @@ from rich.progress import track
 from sklearn.model_selection import train_test_split
 
 from mel_demo.images import open_image
-from mel_demo.manifest import CLASS_NAMES
 from training.data import Images
 from training.errors import DataError
 from training.files import write_text
@@ -90,12 +89,17 @@ def external_images(extras: Sequence[Extra], split: dict[str, str]) -> Images:
     kept = [extra for extra in extras if split.get(extra.image_id) == "external"]
     if not kept:
         raise DataError("None of the given images is marked as external.")
-    ids = tuple(extra.image_id for extra in kept)
+    return as_images(kept)
+
+
+def as_images(extras: Sequence[Extra]) -> Images:
+    """Images beyond HAM10000, each counted as a lesion of its own."""
+    ids = tuple(extra.image_id for extra in extras)
     return Images(
         image_ids=ids,
         lesion_ids=np.array(ids),
-        labels=np.array([CLASS_NAMES.index(extra.dx) for extra in kept], np.int64),
-        paths=tuple(extra.path for extra in kept),
+        labels=np.array([extra.label for extra in extras], np.int64),
+        paths=tuple(extra.path for extra in extras),
         squashed_aspect=SQUASHED_ASPECT,
     )
 

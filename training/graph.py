@@ -1,7 +1,8 @@
 """A trained network as one ONNX file, released only after it was compared with its source.
 
-Input ``image`` float32 (N, 3, S, S), outputs ``logits`` (N, 7) and ``cam`` (N, 7, h, w) of
-``training.cam.WithEvidence``; any N. Knows nothing of manifests, metrics or runs.
+Input ``image`` float32 (N, 3, S, S), outputs ``logits`` (N, 7), ``cam`` (N, 7, h, w) and,
+if wanted, ``distance`` (N,) of ``training.cam.WithEvidence``; any N. Knows nothing of
+manifests, metrics or runs.
 """
 
 import os
@@ -21,30 +22,39 @@ from training.errors import ExportError
 OPSET = 18
 LOGITS_TOLERANCE = 1e-4
 CAM_TOLERANCE = 1e-3
+DISTANCE_TOLERANCE = 1e-3
 CHECKED_CLASSES = ("mel", "nv")
 CHECKED_BATCHES = (1, 5)
 OUTPUTS = ("logits", "cam")
+DISTANCE = "distance"
 
 
 @dataclass(frozen=True)
 class Differences:
     """Largest absolute differences between a file and its source, over all images and batches.
 
-    ``cam`` is of maps scaled to [0, 1] by pytorch-grad-cam's normalisation.
+    ``cam`` is of maps scaled to [0, 1] by pytorch-grad-cam's normalisation. ``distance`` is 0 of a
+    file without that output.
     """
 
     logits: float
     cam: float
+    distance: float = 0.0
 
 
 def export_onnx(
-    network: nn.Module, images: np.ndarray, path: Path, metadata: dict[str, str]
+    network: nn.Module,
+    images: np.ndarray,
+    path: Path,
+    metadata: dict[str, str],
+    distance: nn.Module | None = None,
 ) -> Differences:
     """Write ``network`` to ``path`` and return how far the file is from it.
 
     ``images``: float32 (N, 3, S, S), at least 5 real ones, normalised. ``metadata``: stored in the
-    file. Raises ExportError, leaving what stood at ``path`` as it was, when the architecture has
-    no closed-form Grad-CAM, or when the file's logits or maps are not those of torch and
+    file. ``distance``: a module (see ``training.ood``), for the output of that name. Raises
+    ExportError, leaving what stood at ``path`` as it was, when the architecture has no closed-form
+    Grad-CAM, or when the file's logits, maps or distances are not those of torch and
     pytorch-grad-cam.
     """
     if len(images) < max(CHECKED_BATCHES):
@@ -53,11 +63,11 @@ def export_onnx(
             f"sizes {CHECKED_BATCHES}."
         )
     network = network.eval()
-    evidence = cam.WithEvidence(network).eval()
+    evidence = cam.WithEvidence(network, distance).eval()
     temporary = path.with_name(path.name + ".tmp")
     try:
         _write(evidence, images.shape[-1], temporary, metadata)
-        differences = compare(temporary, network, evidence.head.target_layer(), images)
+        differences = compare(temporary, evidence, images)
         if not differences.logits < LOGITS_TOLERANCE:
             raise ExportError(
                 f"The logits of {path.name} differ from torch's by {differences.logits:.2e}, the "
@@ -69,33 +79,51 @@ def export_onnx(
                 f"{differences.cam:.2e}, the tolerance is {CAM_TOLERANCE:.0e}: the file was not "
                 "kept."
             )
+        if not differences.distance < DISTANCE_TOLERANCE:
+            raise ExportError(
+                f"The distances of {path.name} differ from torch's by {differences.distance:.2e}, "
+                f"the tolerance is {DISTANCE_TOLERANCE:.0e}: the file was not kept."
+            )
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
     return differences
 
 
-def compare(path: Path, network: nn.Module, layer: nn.Module, images: np.ndarray) -> Differences:
+def compare(path: Path, evidence: cam.WithEvidence, images: np.ndarray) -> Differences:
     """Run the file at every size of CHECKED_BATCHES; torch and pytorch-grad-cam are the truth."""
     tensor = torch.from_numpy(images)
+    network, layer = evidence.network, evidence.head.target_layer()
+    distances = None
     with torch.no_grad():
         logits = network(tensor).numpy()
+        if evidence.distance is not None:
+            distances = evidence.distance(cam.inner_means(network, tensor)).numpy()
     maps = {
         name: explain.grad_cam(network, layer, tensor, CLASS_NAMES.index(name))
         for name in CHECKED_CLASSES
     }
     session = open_session(path)
-    worst_logits = worst_cam = 0.0
+    outputs = outputs_of(evidence)
+    worst_logits = worst_cam = worst_distance = 0.0
     for size in CHECKED_BATCHES:
         for start in range(0, len(images), size):
             rows = slice(start, start + size)
-            found = session.run(list(OUTPUTS), {"image": images[rows]})
+            found = session.run(outputs, {"image": images[rows]})
             worst_logits = max(worst_logits, float(np.abs(found[0] - logits[rows]).max()))
             for name, wanted in maps.items():
                 raw = found[1][:, CLASS_NAMES.index(name)]
                 own = explain.normalised(raw, images.shape[-1])
                 worst_cam = max(worst_cam, float(np.abs(own - wanted[rows]).max()))
-    return Differences(worst_logits, worst_cam)
+            if distances is not None:
+                off = np.abs(found[2] - distances[rows]).max()
+                worst_distance = max(worst_distance, float(off))
+    return Differences(worst_logits, worst_cam, worst_distance)
+
+
+def outputs_of(evidence: cam.WithEvidence) -> list[str]:
+    """Names of the outputs of its file."""
+    return [*OUTPUTS, *([] if evidence.distance is None else [DISTANCE])]
 
 
 def open_session(path: Path) -> ort.InferenceSession:
@@ -113,7 +141,7 @@ def _write(evidence: cam.WithEvidence, side: int, path: Path, metadata: dict[str
             (torch.zeros(2, 3, side, side),),
             dynamo=True,
             input_names=["image"],
-            output_names=list(OUTPUTS),
+            output_names=outputs_of(evidence),
             dynamic_shapes={"image": {0: torch.export.Dim("batch")}},
             opset_version=OPSET,
             verbose=False,

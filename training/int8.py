@@ -28,7 +28,7 @@ from onnxruntime.quantization import (
 
 from training.candidates import REGIONS, Calibration, Candidate
 from training.errors import ExportError
-from training.graph import strip
+from training.graph import OUTPUTS, strip
 
 _POOLINGS = ("ReduceMean", "GlobalAveragePool")
 _CALIBRATED = ("Conv", "Add", "Mul")
@@ -40,9 +40,12 @@ _ENTROPY_BINS = 512  # its search is a Python loop over them; ONNX Runtime's 128
 def float_graph(path: Path) -> onnx.ModelProto:
     """The graph of a released file with single-precision weights (see ``graph.export_onnx``).
 
-    Weights stored in half precision are cast here, so that the quantiser finds them.
+    Without the output ``distance``, if there is one: it was measured of the source alone. Weights
+    stored in half precision are cast here, so that the quantiser finds them.
     """
     model = onnx.load(path)
+    if len(model.graph.output) > len(OUTPUTS):
+        model = onnx.utils.Extractor(model).extract_model(["image"], list(OUTPUTS))
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
     for node in list(model.graph.node):
         if node.op_type != "Cast" or node.input[0] not in tensors:

@@ -1,17 +1,19 @@
 """The images a model may be measured on: found, checked against its training, decoded once."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from mel_demo.manifest import Preprocessing
-from training.data import Images, prepare_images, read_split
+from training.data import Images, find_images, prepare_images, read_split
 from training.errors import DataError
-from training.external import external_images, read_external
+from training.external import as_images, external_images, read_external, training_images
 from training.files import sha256
 from training.isic import read_extra
 
+HAM10000, ISIC_2017 = "HAM10000", "ISIC 2017"
 SPLITS = ("validation", "holdout", "external")
 
 
@@ -54,6 +56,18 @@ class Measurable:
             )
         kept_out = read_external(self.external)
         return Pixels(external_images(read_extra(self.isic2017), kept_out))
+
+    def learned_from(self, sources: Collection[str]) -> dict[str, Pixels]:
+        """Training images by data set, as far as they are given: HAM10000 first.
+
+        ``sources``: the data sets of a run (``RunRecord.sources``).
+        """
+        images = {HAM10000: Pixels(read_split(self.data, self.splits, "train"))}
+        if ISIC_2017 in sources and self.isic2017 is not None and self.external is not None:
+            extras = read_extra(self.isic2017, find_images(self.data))
+            learned = training_images(extras, read_external(self.external))
+            images[ISIC_2017] = Pixels(as_images(learned))
+        return images
 
     def check(self, splits_sha256: str, external_sha256: str | None, whose: str) -> None:
         """DataError unless these are the files of a model: its training may hold other images."""

@@ -37,6 +37,7 @@ from training.sweep import Row, Sweep, path_of, print_sweep, sweep
 KEY, SOURCE = "student_int8", "student"
 CALIBRATION_IMAGES = 256
 SEED = 20260723
+_NOT_MEASURED = ("ood",)  # of the student's entry: its file alone gives a distance
 _SHOWN = 3  # of the refused rows, in the message
 
 
@@ -197,7 +198,8 @@ def _release(
             print_evaluation(found, target.name)
         _check_elsewhere(row.quality, spec, evaluations, gate)
         # What the student is and was trained on holds for this file too, nothing measured does.
-        content["models"][KEY] = content["models"][SOURCE] | {
+        kept = {k: v for k, v in content["models"][SOURCE].items() if k not in _NOT_MEASURED}
+        content["models"][KEY] = kept | {
             "file": target.name,
             "sha256": sha256(target),
             "bytes": target.stat().st_size,

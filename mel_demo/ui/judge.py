@@ -79,7 +79,11 @@ def as_json(
     points: Mapping[str, OperatingPoint],
     decisions: Mapping[str, Decision],
 ) -> dict:
-    """The API's answer: plain values, the models by key."""
+    """The API's answer: plain values, the models by key.
+
+    Of an image that is refused, ``decision`` and ``agree`` are None.
+    """
+    refused = judged.screening.refused
     models = {}
     for key, point in points.items():
         spec, prediction = screener.manifest.models[key], judged.screening.predictions[key]
@@ -87,14 +91,15 @@ def as_json(
             "architecture": spec.architecture,
             "melanoma_probability": prediction.melanoma_probability,
             "threshold": point.threshold,
-            "decision": "refer" if decisions[key].refer else "no referral",
+            "decision": None if refused else "refer" if decisions[key].refer else "no referral",
             "probabilities": dict(zip(spec.class_names, prediction.probabilities, strict=True)),
             "milliseconds": round(prediction.milliseconds, 2),
         }
     return {
         "target_sensitivity": next(iter(points.values())).target_sensitivity,
         "models": models,
-        "agree": len({found.refer for found in decisions.values()}) == 1,
+        "agree": None if refused else len({found.refer for found in decisions.values()}) == 1,
+        "refused": refused,
         "findings": [
             {"code": found.code, "severity": found.severity, "text": found.text}
             for found in judged.screening.findings
