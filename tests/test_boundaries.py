@@ -64,15 +64,22 @@ def test_serving_loads_nothing_of_training(module: str) -> None:
 @pytest.mark.parametrize(
     "module",
     [
-        *("batch", "checked_json", "cli", "doctor", "errors", "figures", "images", "inference"),
-        *("manifest", "operating_point", "overlay", "screening"),
+        *("batch", "checked_json", "cli", "conformal", "doctor", "errors", "figures", "images"),
+        *("inference", "manifest", "operating_point", "overlay", "people", "prevalence"),
+        *("score_figure", "screening"),
     ],
 )
 def test_only_the_page_loads_gradio(module: str) -> None:
     assert "gradio" not in loaded_after(f"import mel_demo.{module}")
 
 
-@pytest.mark.parametrize("module", ["operating_point", "overlay", "figures", "images", "manifest"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        *("conformal", "figures", "images", "manifest", "operating_point", "overlay", "people"),
+        *("prevalence", "score_figure"),
+    ],
+)
 def test_what_needs_no_model_loads_no_runtime(module: str) -> None:
     assert "onnxruntime" not in loaded_after(f"import mel_demo.{module}")
 
@@ -101,7 +108,10 @@ def test_only_the_command_line_knows_the_page(path: Path) -> None:
         assert not [name for name in imports_of(path) if name.startswith("mel_demo.ui")]
 
 
-PURE = ("operating_point.py", "overlay.py", "figures.py")
+PURE = (
+    *("conformal.py", "figure_style.py", "figure_words.py", "figures.py", "operating_point.py"),
+    *("overlay.py", "people.py", "prevalence.py", "score_figure.py"),
+)
 INPUT_OUTPUT = {"io", "os", "pathlib", "shutil", "socket", "subprocess", "sys", "tempfile"} | {
     "urllib",
     "http",
