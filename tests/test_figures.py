@@ -1,13 +1,24 @@
-"""The ROC figure says what the manifest says, and can be read by everyone."""
+"""The figures say what the manifest says, and can be read by everyone."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-from mel_demo.figures import COLOURS, roc_figure, roc_points
+from mel_demo.figure_words import ENGLISH, percent, short_percent, whole
+from mel_demo.figures import (
+    COLOURS,
+    PER,
+    decision_curve_figure,
+    reliability_figure,
+    roc_figure,
+    roc_points,
+)
 from mel_demo.manifest import load_manifest
+from mel_demo.measured import Interval, NetBenefit, ReliabilityBin
 from mel_demo.operating_point import choose
+from mel_demo.ui import words
+from tests import plausible
 from tests.apart import write_weights_apart
 
 NAMES = {"teacher": "Teacher", "student": "Student"}
@@ -112,6 +123,117 @@ def test_the_whole_square_is_shown_and_a_finger_scrolls_the_page(draw):
         assert axis.fixedrange
         assert axis.range[0] <= 0 < 1 <= axis.range[1]
         assert re.search("alarm|caught", axis.title.text)
+
+
+EVIDENCE = {key: plausible.evidence(key) for key in NAMES}
+GERMAN = {key: f"<{key}> {{}}" for key in ENGLISH} | {"separators": ",.", "percent": "{} %"}
+
+
+def named(figure, name):
+    (found,) = (item for item in figure.data if item.name == name)
+    return found
+
+
+@pytest.mark.parametrize("key", NAMES)
+def test_reliability_shows_each_bin_with_its_interval_and_its_images(key):
+    figure = reliability_figure({k: e.reliability for k, e in EVIDENCE.items()}, NAMES)
+    bins, marks = EVIDENCE[key].reliability, named(figure, NAMES[key])
+    assert list(marks.x) == [item.predicted for item in bins]
+    assert list(marks.y) == [item.observed.value for item in bins]
+    for item, y, up, down, (images, low, high) in zip(
+        bins, marks.y, marks.error_y.array, marks.error_y.arrayminus, marks.customdata, strict=True
+    ):
+        assert (images, low, high) == (item.images, item.observed.low, item.observed.high)
+        assert (y + up, y - down) == pytest.approx((item.observed.high, item.observed.low))
+    ideal = named(figure, ENGLISH["reliability_ideal"])
+    assert (ideal.x, ideal.y) == ((0, 1), (0, 1))
+
+
+def test_a_bin_without_an_interval_has_no_whisker_and_an_undefined_one_no_mark():
+    bins = [
+        ReliabilityBin(0.0, 0.1, 3, 0.05, Interval(0.0, None, None)),
+        ReliabilityBin(0.1, 0.2, 1, 0.15, Interval(None, None, None)),
+    ]
+    marks = named(reliability_figure({"teacher": bins}, NAMES), "Teacher")
+    assert (marks.x, marks.y) == ((0.05,), (0.0,))
+    assert (marks.error_y.array, marks.error_y.arrayminus) == ((0.0,), (0.0,))
+
+
+@pytest.mark.parametrize("key", NAMES)
+def test_the_decision_curve_is_the_manifests_for_a_thousand_images(key):
+    figure = decision_curve_figure({k: e.net_benefit for k, e in EVIDENCE.items()}, NAMES)
+    curve, line = EVIDENCE[key].net_benefit, named(figure, NAMES[key])
+    assert list(line.x) == [point.threshold for point in curve]
+    assert list(line.y) == [PER * point.model.value for point in curve]
+    everyone = named(figure, ENGLISH["decision_all"])
+    assert list(everyone.y) == [PER * point.refer_all for point in EVIDENCE["teacher"].net_benefit]
+    assert set(named(figure, ENGLISH["decision_none"]).y) == {0}
+    areas = [set(zip(item.x, item.y, strict=True)) for item in figure.data if item.fill]
+    assert {
+        (point.threshold, PER * bound)
+        for point in curve
+        for bound in (point.model.low, point.model.high)
+    } in areas
+
+
+def test_a_decision_curve_with_a_gap_is_drawn_around_it():
+    undefined = Interval(None, None, None)
+    curve = [
+        NetBenefit(0.1, Interval(0.05, 0.04, 0.06), 0.05),
+        NetBenefit(0.2, undefined, 0.01),
+        NetBenefit(0.3, Interval(0.03, None, None), -0.1),
+    ]
+    figure = decision_curve_figure({"teacher": curve}, NAMES)
+    assert named(figure, "Teacher").y == (50, None, 30)
+    assert figure.layout.yaxis.range[1] >= 60
+
+
+def test_what_is_worth_seeing_of_a_decision_curve_is_in_its_range():
+    figure = decision_curve_figure({k: e.net_benefit for k, e in EVIDENCE.items()}, NAMES)
+    low, high = figure.layout.yaxis.range
+    for key in NAMES:
+        assert max(PER * point.model.high for point in EVIDENCE[key].net_benefit) <= high
+    assert low < 0
+
+
+def all_figures(text=ENGLISH):
+    manifest, points = plausible.manifest(), {k: choose(plausible.table(k), 0.95) for k in NAMES}
+    return [
+        roc_figure(manifest, points, NAMES, text),
+        reliability_figure({k: e.reliability for k, e in EVIDENCE.items()}, NAMES, text),
+        decision_curve_figure({k: e.net_benefit for k, e in EVIDENCE.items()}, NAMES, text),
+    ]
+
+
+def test_every_figure_speaks_the_callers_language():
+    for figure in all_figures(GERMAN):
+        layout = figure.layout
+        assert layout.separators == ",."
+        for axis in (layout.xaxis, layout.yaxis):
+            assert axis.title.text.startswith("<")
+        sent = figure.to_json()
+        for english in ENGLISH.values():
+            if len(english) > 5:
+                assert english not in sent
+
+
+def test_every_figure_leaves_text_and_ground_to_the_page_and_a_finger_to_scroll():
+    for figure in all_figures():
+        layout = figure.layout
+        assert layout.paper_bgcolor == layout.plot_bgcolor == "rgba(0,0,0,0)"
+        assert layout.font.color is None
+        assert layout.dragmode is False
+        assert layout.xaxis.fixedrange
+        assert layout.yaxis.fixedrange
+        assert len(figure.to_json()) < 30_000
+
+
+def test_figures_write_a_percentage_as_the_page_does():
+    for share in (0, 0.00003, 0.0004, 0.0123, 0.055, 0.1, 0.37, 0.99, 0.9951, 0.9996, 1):
+        assert percent(share, ENGLISH) == words.percent(share)
+    assert percent(0.0123, GERMAN) == "1,2 %"
+    assert [short_percent(tick, ENGLISH) for tick in (0.001, 0.5)] == ["0.1 %", "50 %"]
+    assert (whole(10_000, ENGLISH), whole(10_000, GERMAN)) == ("10,000", "10.000")
 
 
 def test_it_is_small_enough_to_be_sent_with_every_step_of_the_slider(draw):

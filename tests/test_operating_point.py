@@ -18,7 +18,16 @@ from mel_demo.manifest import (
     Rates,
     load_manifest,
 )
-from mel_demo.operating_point import DEFAULT_TARGET, MAX_TARGET, MIN_TARGET, choose, decide
+from mel_demo.operating_point import (
+    DEFAULT_TARGET,
+    MAX_TARGET,
+    MIN_TARGET,
+    choose,
+    choose_by_roc,
+    choose_by_threshold,
+    decide,
+)
+from tests import plausible
 
 NONE = Interval(None, None, None)
 
@@ -167,6 +176,72 @@ def test_a_table_that_misses_a_melanoma_is_a_bug_not_a_wrong_threshold() -> None
     short = replace(table, rows=table.rows[:10])
     with pytest.raises(AssertionError, match="last row"):
         choose(short, 0.95)
+
+
+@pytest.mark.parametrize("key", ["teacher", "student"])
+def test_the_three_ways_to_choose_stay_in_step_over_all_rows(key: str) -> None:
+    table = plausible.table(key)
+    inside = 0
+    for index, row in enumerate(table.rows):
+        point = choose_by_threshold(table, row.threshold)
+        assert (point.index, point.row, point.threshold) == (index, row, row.threshold)
+        assert point.reached == row.validation.tp / row.validation.melanomas
+        assert MIN_TARGET <= point.target_sensitivity <= MAX_TARGET
+        if point.reached >= MIN_TARGET:
+            inside += 1
+            assert choose(table, point.target_sensitivity).index == index
+        else:
+            assert point.target_sensitivity == MIN_TARGET
+            assert choose(table, point.target_sensitivity).index > index
+        x, y = row.holdout.fp / row.holdout.others, row.holdout.tp / row.holdout.melanomas
+        clicked = choose_by_roc(table, x, y)
+        assert clicked.row.holdout == row.holdout
+        assert choose_by_threshold(table, clicked.threshold) == clicked
+    assert inside > 30
+
+
+def test_a_threshold_between_two_rows_takes_the_lower_one_and_shows_it() -> None:
+    """So it refers all that was asked for, and its counts are exact for the threshold shown."""
+    melanoma, other = np.array([0.9, 0.6, 0.3]), np.array([0.7, 0.4, 0.2])
+    table = table_of(melanoma, other)
+    point = choose_by_threshold(table, 0.45)
+    assert point.threshold == 0.3
+    assert point.row.validation == Counts(tp=3, fp=2, fn=0, tn=1)
+    for asked in np.linspace(0.3, 1, 36):
+        got = choose_by_threshold(table, float(asked)).threshold
+        assert got <= asked
+        assert not any(got < row.threshold <= asked for row in table.rows)
+
+
+def test_a_threshold_below_all_rows_takes_the_lowest() -> None:
+    table = evenly(20)
+    assert choose_by_threshold(table, 0).index == len(table.rows) - 1
+    assert choose_by_threshold(table, 0).target_sensitivity == MAX_TARGET
+
+
+@pytest.mark.parametrize("threshold", [-0.01, 1.01, 5, float("nan"), None, "0.1", True])
+def test_a_threshold_out_of_range_is_refused(threshold: object) -> None:
+    with pytest.raises(SettingError, match="probability from 0 to 1") as caught:
+        choose_by_threshold(evenly(20), threshold)
+    assert repr(threshold) in str(caught.value)
+
+
+def test_a_click_on_the_roc_takes_the_nearest_row_on_holdout() -> None:
+    table = plausible.table()
+    curve = [
+        (row.holdout.fp / row.holdout.others, row.holdout.tp / row.holdout.melanomas)
+        for row in table.rows
+    ]
+    for click in [(0.2, 0.8), (0.0, 1.0), (1.02, 0.98), (-0.01, -0.02), (0.5, 0.5)]:
+        found = curve[choose_by_roc(table, *click).index]
+        nearest = min(np.hypot(x - click[0], y - click[1]) for x, y in curve)
+        assert np.hypot(found[0] - click[0], found[1] - click[1]) == nearest
+
+
+@pytest.mark.parametrize("click", [(float("nan"), 0.5), (0.5, None), ("0.1", 0.5), (0.5, True)])
+def test_a_click_that_is_no_place_is_refused(click: tuple) -> None:
+    with pytest.raises(SettingError, match="point at the ROC"):
+        choose_by_roc(evenly(20), *click)
 
 
 @pytest.fixture(scope="module")
