@@ -12,9 +12,9 @@ from pathlib import Path
 from tests.tiny_weights import MELANOMAS, OTHERS, write_tiny_weights
 
 
-def write_weights_apart(folder: Path) -> Path:
-    """Write manifest.json, teacher.onnx and student.onnx into ``folder``; returns it."""
-    path = write_tiny_weights(folder) / "manifest.json"
+def write_weights_apart(folder: Path, **options: bool) -> Path:
+    """As ``write_tiny_weights``, with its options."""
+    path = write_tiny_weights(folder, **options) / "manifest.json"
     manifest = json.loads(path.read_text(encoding="utf-8"))
     for index, row in enumerate(manifest["models"]["student"]["operating_table"]["rows"]):
         row["threshold"] = round(row["threshold"] / 2, 3)

@@ -173,10 +173,48 @@ def ood_json() -> dict[str, Any]:
     }
 
 
-def write_tiny_weights(folder: Path, refusing: bool = False) -> Path:
+def evidence_json(shift: float = 0.0) -> dict[str, Any]:
+    """A model's entry ``evidence``; ``shift`` moves its probabilities up.
+
+    The 15 melanoma lesions' lowest probabilities are 0.04, 0.08 ... 0.60, so that the uncertain
+    band begins at 0 for the target 0.95 (k = floor(16 * 0.025) = 0) and at 0.04 for 0.80 (k = 1).
+    """
+    melanoma, other = [1, 3, 6, 8, 2], [60, 20, 12, 6, 2]
+    group = {"images": 60, "lesions": 45, "melanomas": 10, "small": False}
+    rates = {"roc_auc": 0.8, "sensitivity": 0.9, "specificity": 0.6}
+    groups = [
+        group | {"name": name} | {key: _interval(value + gain) for key, value in rates.items()}
+        for name, gain in (("female", 0.05 + shift), ("male", 0.0))
+    ]
+    groups[1] |= {"small": True, "melanomas": 2}
+    return {
+        "distribution": {
+            "edges": [0, 0.1, 0.2, 0.4, 0.8, 1],
+            "melanoma": melanoma,
+            "other": other,
+        },
+        "reliability": [
+            {"low": 0.0, "high": 0.5, "images": 90, "predicted": 0.1, "observed": _interval(0.12)},
+            {"low": 0.5, "high": 1.0, "images": 30, "predicted": 0.7, "observed": _interval(0.6)},
+        ],
+        "net_benefit": [
+            {"threshold": t, "model": _interval(0.12 - t / 4), "refer_all": (20 - 100 * t) / 120}
+            for t in (0.1, 0.2, 0.3)
+        ],
+        "subgroups": {"sex": groups},
+        "conformal": {
+            "melanoma": [round(0.04 * n + shift, 2) for n in range(1, 16)],
+            "other_alpha": 0.1,
+            "other_upper": 0.3 + shift,
+            "other_lesions": 75,
+        },
+    }
+
+
+def write_tiny_weights(folder: Path, refusing: bool = False, evidence: bool = False) -> Path:
     """Write manifest.json, teacher.onnx and student.onnx into ``folder``; returns it.
 
-    ``refusing``: the student says a distance.
+    ``refusing``: the student says a distance. ``evidence``: both models have that entry.
     """
     folder.mkdir(parents=True, exist_ok=True)
     models = {}
@@ -187,6 +225,8 @@ def write_tiny_weights(folder: Path, refusing: bool = False) -> Path:
         models[key] = _spec(f"{key}.onnx", content, temperature)
         if distance:
             models[key]["ood"] = ood_json()
+        if evidence:
+            models[key]["evidence"] = evidence_json(0.05 if key == "student" else 0.0)
     manifest = {
         "format": 1,
         "created": "2025-01-01T00:00:00+00:00",

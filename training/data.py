@@ -67,6 +67,16 @@ class Images:
     def __len__(self) -> int:
         return len(self.image_ids)
 
+    def at(self, rows: np.ndarray) -> "Images":
+        """Those of these rows, in their order."""
+        return replace(
+            self,
+            image_ids=tuple(self.image_ids[row] for row in rows),
+            lesion_ids=self.lesion_ids[rows],
+            labels=self.labels[rows],
+            paths=tuple(self.paths[row] for row in rows),
+        )
+
 
 def read_metadata(data: Path) -> list[Row]:
     """Rows of the metadata file; DataError names the file, line and value that do not fit."""

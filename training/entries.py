@@ -7,6 +7,7 @@ Knows the file's layout and nothing of how its numbers came about.
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from mel_demo.manifest import (
     CLASS_NAMES,
@@ -16,7 +17,7 @@ from mel_demo.manifest import (
     OperatingTable,
     Preprocessing,
 )
-from mel_demo.measured import OutOfDistribution
+from mel_demo.measured import Evidence, Faithfulness, OutOfDistribution
 from training.evaluate import Evaluation
 from training.files import sha256
 from training.models import RunRecord
@@ -156,6 +157,31 @@ def ood_entry(found: OutOfDistribution) -> dict:
         )
     }
     return asdict(found) | counts
+
+
+def evidence_entry(found: Evidence) -> dict:
+    """What the page's figures show. The band's edges stay unrounded, as thresholds do."""
+    entry = _rounded(asdict(found))
+    entry["conformal"] |= {
+        "melanoma": list(found.conformal.melanoma),
+        "other_upper": found.conformal.other_upper,
+    }
+    if found.faithfulness is None:
+        del entry["faithfulness"]
+    return entry
+
+
+def faithfulness_entry(found: Faithfulness) -> dict:
+    """What `training explain` measured of one model's maps."""
+    return _rounded(asdict(found))
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(item) for item in value]
+    return round(value, 6) if isinstance(value, float) else value
 
 
 def interval_entry(interval: Interval) -> dict:

@@ -33,6 +33,7 @@ from training.calibrate import fit_temperature
 from training.cards import model_card
 from training.entries import (
     data_entry,
+    evidence_entry,
     external_entry,
     intervals,
     model_entry,
@@ -46,6 +47,7 @@ from training.evaluate import (
     now,
     print_evaluation,
 )
+from training.evidence import evidence
 from training.files import git_commit, write_json, write_text
 from training.graph import export_onnx
 from training.metrics import operating_table
@@ -54,6 +56,7 @@ from training.others import others
 from training.pixels import Measurable, Pixels
 from training.scores import Scores, score_onnx
 from training.splits import read_splits
+from training.subgroups import read_groups
 from training.words import megabytes, show
 
 REFUSING = "student"
@@ -208,6 +211,7 @@ def _content(
     evaluations = [measure(split, found, thresholds) for split, found in scores.items()]
     for found in evaluations:
         print_evaluation(found, "exported models")
+    groups = read_groups(given.data, scores["holdout"]["teacher"].image_ids)
     rows = read_splits(given.splits)
     aside = external_entry(given.external, scores.get("external", {}).get("teacher"))
     return {
@@ -225,7 +229,17 @@ def _content(
                 evaluations,
                 tables[role],
             )
-            | {"latency": {}}
+            | {
+                "latency": {},
+                "evidence": evidence_entry(
+                    evidence(
+                        scores["validation"][role].judged(),
+                        scores["holdout"][role].judged(),
+                        thresholds[role],
+                        groups,
+                    )
+                ),
+            }
             for role, source in sources.items()
         },
     }

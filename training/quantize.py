@@ -23,15 +23,17 @@ from training import machine
 from training.candidates import Candidate, grid
 from training.cards import model_card
 from training.data import prepare_images, read_split
-from training.entries import intervals, table_entry
+from training.entries import evidence_entry, intervals, table_entry
 from training.errors import ExportError
 from training.evaluate import Evaluation, command, measure, now, print_evaluation
+from training.evidence import evidence
 from training.export import move, serve
 from training.files import git_commit, sha256, write_json, write_text
 from training.gate import Gate, Quality
 from training.metrics import operating_table
 from training.pixels import Measurable, Pixels
 from training.scores import score_onnx
+from training.subgroups import read_groups
 from training.sweep import Row, Sweep, path_of, print_sweep, sweep
 
 KEY, SOURCE = "student_int8", "student"
@@ -207,6 +209,14 @@ def _release(
             "metrics": {found.split: intervals(found.metrics[KEY]) for found in evaluations},
             "operating_table": table_entry(table),
             "latency": {},
+            "evidence": evidence_entry(
+                evidence(
+                    scores["validation"].judged(),
+                    scores["holdout"].judged(),
+                    threshold,
+                    read_groups(given.data, scores["holdout"].image_ids),
+                )
+            ),
             "quantisation": {
                 "from_sha256": spec.sha256,
                 "settings": str(row.candidate),
