@@ -3,7 +3,7 @@
 Known, simple measures of the judged part at one small size, whatever the upload's. Their thresholds
 were chosen on validation images; `python -m benchmarks.findings` measures how often each is wrong.
 Knows no model: how far an image is from dermoscopy images is a model's ``distance``, which is only
-compared here. A ruler is not looked for, as no simple measure told it from hair.
+compared here. A ruler is not looked for: nothing was tried.
 """
 
 from collections.abc import Callable, Iterator, Mapping

@@ -17,9 +17,11 @@ from mel_demo.errors import ManifestError, WeightsError
 from mel_demo.measured import (
     Evidence,
     Interval,
+    MapOverlap,
     OutOfDistribution,
     read_evidence,
     read_interval,
+    read_map_overlap,
     read_ood,
 )
 
@@ -144,12 +146,16 @@ class ModelSpec:
 
 @dataclass(frozen=True)
 class Manifest:
-    """All released models by key, and how far they agree: ``agreement[split][name]``."""
+    """All released models by key, and how far they agree: ``agreement[split][name]``.
+
+    ``map_overlap``: how far the maps of teacher and student do, where that was measured.
+    """
 
     format: int
     created: str
     models: dict[str, ModelSpec]
     agreement: dict[str, dict[str, Interval]]
+    map_overlap: MapOverlap | None = None
 
 
 def load_manifest(folder: Path) -> Manifest:
@@ -231,7 +237,8 @@ def _manifest(root: Node) -> Manifest:
     agreement = {split: _metrics(node) for split, node in root["agreement"].items()}
     # One order everywhere, whatever the file's: the page and the table show it.
     ordered = {key: models[key] for key in MODEL_KEYS if key in models}
-    return Manifest(version, root["created"].text(), ordered, agreement)
+    maps = read_map_overlap(root["map_overlap"]) if "map_overlap" in root.mapping() else None
+    return Manifest(version, root["created"].text(), ordered, agreement, maps)
 
 
 def _model(key: str, node: Node) -> ModelSpec:

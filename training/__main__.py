@@ -379,6 +379,33 @@ def export(
 
 
 @app.command()
+def explain(
+    teacher: Annotated[Path, typer.Option(help="Run folder.")] = Path("runs/teacher"),
+    student: Annotated[Path, typer.Option(help="Run folder.")] = Path("runs/student"),
+    weights: Annotated[Path, typer.Option(help="Folder with the models.")] = WEIGHTS,
+    data: Data = None,
+    splits: Splits = Path("splits.csv"),
+    masks: Annotated[
+        Path | None, typer.Option(help="Folder of lesion masks.  [default: within the data]")
+    ] = None,
+    images: Annotated[int, typer.Option(min=2, help="Images of holdout to measure.")] = 400,
+    road: Annotated[int, typer.Option(min=1, help="Of these for ROAD, which is slow.")] = 40,
+    output: Annotated[Path, typer.Option(help="JSON to write.")] = Path("docs/faithfulness.json"),
+    cache: Cache = Path("cache"),
+) -> None:
+    """Measure how far the released models' evidence maps can be believed.
+
+    On holdout, with the lesion masks; manifest and model cards are completed.
+    """
+    from training.map_quality import Amount, explain
+    from training.pixels import Measurable
+
+    given = Measurable(_folder(data, cache, RECIPES / "teacher.yaml"), splits)
+    runs = {"teacher": teacher, "student": student}
+    explain(weights, runs, given, output, masks, Amount(images, road))
+
+
+@app.command()
 def calibrate(
     teacher: Annotated[Path | None, typer.Option(help="Run folder.")] = None,
     student: Annotated[Path | None, typer.Option(help="Run folder.")] = None,

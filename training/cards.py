@@ -69,7 +69,7 @@ threshold that catches at least 95 % of the melanoma images of validation.
 | | holdout | validation |
 | --- | --- | --- |
 {rows}
-{_elsewhere(spec)}{_refusals(spec)}
+{_elsewhere(spec)}{_refusals(spec)}{_groups(spec)}{_maps(spec)}
 ## Limits
 
 - Trained on public collections, mostly of light skin, taken with dermatoscopes in few countries;
@@ -80,6 +80,56 @@ threshold that catches at least 95 % of the melanoma images of validation.
   they hold for images and a share of melanomas like those of validation.
 - The evidence map shows what the network weighed, not where disease is.
 """
+
+
+def _groups(spec: ModelSpec) -> str:
+    """For whom it works, where that was measured."""
+    if spec.evidence is None:
+        return ""
+    rows = "".join(
+        f"| {division}: {group.name}{' (few)' if group.small else ''} | {group.images} "
+        f"({group.melanomas}) | {show(group.roc_auc)} | {show(group.sensitivity, True)} "
+        f"| {show(group.specificity, True)} |\n"
+        for division, groups in spec.evidence.subgroups.items()
+        for group in groups
+    )
+    band = spec.evidence.conformal
+    return f"""
+### For whom
+
+Holdout by group, at the 95 % setting. "few": less than 20 lesions of either kind, too few to
+conclude anything. HAM10000 does not say whose skin is dark.
+
+| group | images (melanomas) | ROC-AUC | sensitivity | specificity |
+| --- | --- | --- | --- | --- |
+{rows}
+Between "refer" and "no referral" lies a band where a human is needed, by split conformal prediction
+on {len(band.melanoma)} melanomas and {band.other_lesions} other lesions of validation
+(arXiv 1209.2673); `mel_demo.conformal` says what it promises.
+"""
+
+
+def _maps(spec: ModelSpec) -> str:
+    """How far its evidence maps can be believed, where that was measured."""
+    found = spec.evidence and spec.evidence.faithfulness
+    if not found:
+        return ""
+    rows = "".join(
+        f"| {name}{' (served)' if name == found.served else ''} | "
+        f"{show(measures['energy_in_lesion'], True)} | {show(measures['pointing_game'], True)} "
+        f"| {show(measures['road'])} |\n"
+        for name, measures in found.methods.items()
+    )
+    return f"""
+### Evidence maps
+
+On {found.images} holdout images with lesion masks, half of melanomas as far as there are: share of
+the map inside the lesion (arXiv 1910.01279), strongest point inside it (arXiv 1608.00507), and ROAD
+in log-odds (arXiv 2202.00449, on fewer images). "random" is noise, "centre" a blob in the middle.
+
+| maps | inside the lesion | pointing game | ROAD |
+| --- | --- | --- | --- |
+{rows}"""
 
 
 def _teachers(folders: str | None) -> str:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 from pytorch_grad_cam import GradCAM
+from pytorch_grad_cam.base_cam import BaseCAM
 from pytorch_grad_cam.utils.image import scale_cam_image
 from torch import Tensor, nn
 
@@ -25,16 +26,23 @@ class LogOddsTarget:
         return logits[self.class_index] - torch.logsumexp(others, 0)
 
 
-def grad_cam(network: nn.Module, layer: nn.Module, images: Tensor, class_index: int) -> np.ndarray:
+def grad_cam(
+    network: nn.Module,
+    layer: nn.Module,
+    images: Tensor,
+    class_index: int,
+    method: type[BaseCAM] = GradCAM,
+) -> np.ndarray:
     """pytorch-grad-cam's maps of a class's log-odds, float32 (N, S, S) in [0, 1].
 
-    ``images``: float32 (N, 3, S, S); ``layer``: the module whose output is the feature map. The
-    network gets back its modes, gradients and freedom from hooks, whatever happens.
+    ``method``: one of its classes. ``images``: float32 (N, 3, S, S); ``layer``: the module whose
+    output is the feature map. The network gets back its modes, gradients and freedom from hooks,
+    whatever happens.
     """
     targets = [LogOddsTarget(class_index)] * len(images)
     with _borrowed(network), torch.enable_grad():
-        cam = GradCAM(network, [layer])
-        # Not `with GradCAM(...)`: its __exit__ swallows IndexError.
+        cam = method(network, [layer])
+        # Not `with method(...)`: its __exit__ swallows IndexError.
         try:
             # The image is the leaf, so that frozen networks work and no weight gets a gradient.
             return cam(images.clone().requires_grad_(), targets)
