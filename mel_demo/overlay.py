@@ -59,7 +59,8 @@ def overlay(
     ``rgb``: uint8 (height, width, 3). ``evidence_map``: (h, w), not negative, any scale; a map of
     zeros draws nothing. ``box``: (left, top, right, bottom), the part that was judged
     (``images.crop_box``); the map is spread over it, the rest is dimmed. ``strength``: 0..1.
-    Opacity = map / its maximum * strength * PEAK_OPACITY. Raises ValueError for values outside.
+    Evidence = map / its maximum * strength; it chooses the colour and, times PEAK_OPACITY, the
+    opacity: one scale for the maps of all models and classes. Raises ValueError for values outside.
     """
     height, width = rgb.shape[:2]
     left, top, right, bottom = box
@@ -71,10 +72,10 @@ def overlay(
     if box != (0, 0, width, height):
         picture = np.rint(picture * np.float32(_DIMMED)).astype(np.uint8)
     judged = Image.fromarray(np.ascontiguousarray(rgb[top:bottom, left:right]))
-    heat = _heat(evidence_map, judged.size)
+    heat = np.rint(_heat(evidence_map, judged.size) * np.float32(strength)).astype(np.uint8)
     colours = Image.fromarray(heat)
     colours.putpalette(COLOURS.tobytes())
-    opacity = Image.fromarray(np.rint(heat * np.float32(strength * PEAK_OPACITY)).astype(np.uint8))
+    opacity = Image.fromarray(np.rint(heat * np.float32(PEAK_OPACITY)).astype(np.uint8))
     picture[top:bottom, left:right] = Image.composite(colours.convert("RGB"), judged, opacity)
     return picture
 

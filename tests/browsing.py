@@ -12,7 +12,7 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
 )
-JUDGED = ".card.teacher.refer, .card.teacher.clear"
+JUDGED = ".card.teacher:is(.refer, .no_referral, .uncertain)"
 PATIENCE = 30_000
 """Milliseconds that a step may take on a busy machine."""
 

@@ -85,7 +85,7 @@ def test_the_target_defaults_to_95_percent(client, tmp_path):
 def test_a_refused_image_gets_probabilities_and_no_verdict(refusing_weights, tmp_path):
     screener = Screener(refusing_weights, threads=1)
     Image.new("RGB", (200, 200), (0, 0, 255)).save(tmp_path / "blue.png")
-    judged = judge.judge(screener, tmp_path / "blue.png")
+    judged, _ = judge.judge(screener, tmp_path / "blue.png")
     points = judge.choose_points(screener, 0.95)
     decisions = judge.decide(screener, judged.screening, points)
     answer = json.loads(json.dumps(judge.as_json(screener, judged, points, decisions)))

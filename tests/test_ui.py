@@ -2,36 +2,42 @@
 
 import dataclasses
 import json
+import math
 import pickle
 import re
 import time
 from collections import Counter
 from html import escape
 from html.parser import HTMLParser
+from typing import ClassVar
 
 import gradio as gr
 import numpy as np
 import pytest
 from PIL import Image
 
-from mel_demo.errors import ImageError, SettingError
+from mel_demo import conformal
+from mel_demo.errors import ImageError
 from mel_demo.figures import roc_figure
 from mel_demo.images import MAX_BYTES, open_image
 from mel_demo.inference import Model
-from mel_demo.manifest import CLASS_NAMES, Interval
+from mel_demo.manifest import CLASS_NAMES, MELANOMA, Interval
+from mel_demo.measured import Faithfulness
 from mel_demo.operating_point import choose
+from mel_demo.prevalence import natural_frequencies, predictive_values
 from mel_demo.screening import Finding, Screener
-from mel_demo.ui import judge, panels, words
+from mel_demo.ui import costs, groups, judge, maps, panels, view, words
 from mel_demo.ui.about import about
 from mel_demo.ui.page import Page, launch_options
+from mel_demo.ui.texts import Texts
 from tests.apart import write_weights_apart
+from tests.tiny_weights import write_tiny_weights
 
 GREY, RED = (128, 128, 128), (255, 0, 0)
 BOTH = ("teacher", "student")
-OUTPUTS = (
-    *("session", "status", "verdicts", "measured", "roc", "map-teacher", "map-student"),
-    *("caption-teacher", "caption-student", "differential"),
-)
+T = Texts()
+STUDENT_ALONE = "The teacher would not refer this lesion, the student would refer this lesion"
+TEACHER_ALONE = "The teacher would refer this lesion, the student would not refer this lesion"
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +70,12 @@ def runs(monkeypatch):
 
 def shown(page, source, percent=95):
     """What on_image answers, by the name of the part of the page it goes to."""
-    return dict(zip(OUTPUTS, page.on_image(source, percent), strict=True))
+    return page.on_image(source, percent, 2, MELANOMA, "teacher")
+
+
+def moved(page, kept, percent, prevalence=2, threshold_of="teacher"):
+    """What the page shows at another setting."""
+    return page.on_setting(kept, kept is not None, percent, prevalence, threshold_of)
 
 
 def rows_of(page, percent):
@@ -115,8 +126,8 @@ def test_a_new_image_gives_both_verdicts_maps_and_classes(page, upload, runs):
     assert "Both models would refer this lesion" in found["status"]
     for key in BOTH:
         prediction = found["session"].screening.predictions[key]
-        own = flat(card(found["verdicts"], key))
-        assert f"{words.percent(prediction.melanoma_probability)} melanoma probability" in own
+        own = flat(card(found["cards"], key))
+        assert f"{T.percent(prediction.melanoma_probability)} melanoma probability" in own
         assert f"{prediction.milliseconds:.0f} ms" in own
         assert f"{page.manifest.models[key].bytes / 1e6:.1f} MB" in own
         bare, mapped = found[f"map-{key}"]
@@ -127,28 +138,29 @@ def test_a_new_image_gives_both_verdicts_maps_and_classes(page, upload, runs):
 
 def test_the_differential_lists_all_classes_the_most_probable_first(page, upload):
     found = shown(page, upload(RED))
-    table, predictions = found["differential"], found["session"].screening.predictions
-    places = [table.index(escape(words.DIAGNOSES[name], quote=True)) for name in CLASS_NAMES]
+    table, predictions = found["classes"], found["session"].screening.predictions
+    places = [table.index(escape(T(f"dx_{name}"))) for name in CLASS_NAMES]
     order = sorted(range(7), key=lambda index: places[index])
     probabilities = [predictions["teacher"].probabilities[index] for index in order]
     assert probabilities == sorted(probabilities, reverse=True)
     text = flat(table)
     for key in BOTH:
-        assert all(words.percent(value) in text for value in predictions[key].probabilities)
+        assert all(T.percent(value) in text for value in predictions[key].probabilities)
 
 
-def test_the_session_keeps_numbers_and_no_picture(page, upload):
+def test_the_session_keeps_numbers_and_a_small_picture(page, upload):
     kept = shown(page, upload(GREY, (3000, 2000)))["session"]
     assert kept.screening.image.size == 0
-    assert kept.overlays == {}
-    assert len(pickle.dumps(kept)) < 20_000
+    assert kept.image.shape == (533, 800, 3), "a small JPEG, for the maps of other diagnoses"
+    assert len(pickle.dumps(kept)) < 300_000
 
 
 @pytest.mark.parametrize("image", [GREY, None], ids=["judged", "no image yet"])
 @pytest.mark.parametrize("percent", [80, 90, 95, 99.5])
 def test_every_figure_is_the_manifests(page, upload, percent, image):
     kept = shown(page, upload(image))["session"] if image else None
-    _, verdicts, measured, figure = page.on_target(kept, percent)
+    found = moved(page, kept, percent)
+    measured = found["measured"]
     cells = Cells(measured).cells
     assert len(cells) == 8
     for key, row in rows_of(page, percent).items():
@@ -164,12 +176,12 @@ def test_every_figure_is_the_manifests(page, upload, percent, image):
             assert fraction == f"{part} of {whole}"
             for value in (interval.value, interval.low, interval.high):
                 assert f"{100 * value:.1f}" in share
-        assert f"refers from {words.percent(row.threshold)}" in card(verdicts, key)
+        assert f"refers from {T.percent(row.threshold)}" in card(found["cards"], key)
         assert (
-            f"{words.ROLES[key]}: threshold {words.percent(row.threshold)}, which caught "
+            f"{T('role_' + key)}: threshold {T.percent(row.threshold)}, which caught "
             f"{row.validation.tp} of {row.validation.melanomas} validation melanomas."
         ) in flat(measured)
-        marker = next(t for t in figure.data if t.legendgroup == key and t.mode == "markers")
+        marker = next(t for t in found["roc"].data if t.legendgroup == key and t.mode == "markers")
         assert marker.y[0] == rates.sensitivity.value
         assert marker.x[0] == pytest.approx(1 - rates.specificity.value)
     lesions = page.manifest.models["teacher"].operating_table.holdout_lesions
@@ -180,11 +192,11 @@ def test_every_figure_is_the_manifests(page, upload, percent, image):
 def test_the_slider_runs_no_model_and_answers_within_100_ms(page, upload, runs):
     kept = shown(page, upload(GREY))["session"]
     runs.clear()
-    page.on_target(kept, 95)
+    moved(page, kept, 95)
     times = []
     for percent in np.arange(80, 99.6, 0.5):
         start = time.perf_counter()
-        page.on_target(kept, percent)
+        moved(page, kept, percent)
         times.append(time.perf_counter() - start)
     assert not runs
     # The median: a busy machine may take a single one away.
@@ -193,9 +205,12 @@ def test_the_slider_runs_no_model_and_answers_within_100_ms(page, upload, runs):
 
 def test_the_setting_changes_the_verdict_and_not_the_probability(page, upload):
     kept = shown(page, upload(GREY))["session"]
-    probability = words.percent(kept.screening.teacher.melanoma_probability)
-    for percent, kind, verdict in ((95, "refer", words.REFER), (80, "clear", words.NO_REFERRAL)):
-        own = card(page.on_target(kept, percent)[1], "teacher")
+    probability = T.percent(kept.screening.teacher.melanoma_probability)
+    for percent, kind, verdict in (
+        (95, "refer", "Refer"),
+        (80, "no_referral", "No referral at this"),
+    ):
+        own = card(moved(page, kept, percent)["cards"], "teacher")
         assert f'class="card teacher {kind}"' in own
         assert verdict in own
         assert f"<b>{probability}</b>" in own
@@ -205,17 +220,22 @@ def test_the_setting_changes_the_verdict_and_not_the_probability(page, upload):
     ("colour", "percent", "kind", "says"),
     [
         (GREY, 95, "refer", "Both models would refer this lesion"),
-        (GREY, 80, "disagree", "The student would refer this lesion, the teacher would not"),
-        (RED, 95, "disagree", "The student would refer this lesion, the teacher would not"),
-        ((0, 255, 0), 95, "disagree", "The teacher would refer this lesion, the student would not"),
-        ((255, 255, 255), 95, "clear", "Neither model would refer this lesion at this setting"),
+        (GREY, 80, "disagree", STUDENT_ALONE),
+        (RED, 95, "disagree", STUDENT_ALONE),
+        ((0, 255, 0), 95, "disagree", TEACHER_ALONE),
+        (
+            (255, 255, 255),
+            95,
+            "no_referral",
+            "Neither model would refer this lesion at this setting",
+        ),
     ],
 )
 def test_the_first_thing_said_is_whether_the_models_agree(
     page, upload, colour, percent, kind, says
 ):
     kept = shown(page, upload(colour))["session"]
-    status = page.on_target(kept, percent)[0]
+    status = moved(page, kept, percent)["status"]
     assert f'class="status {kind}"' in status
     assert says in flat(status)
     title = re.search("<h2>(.*?)</h2>", status).group(1)
@@ -225,7 +245,7 @@ def test_the_first_thing_said_is_whether_the_models_agree(
 
 def test_what_is_doubtful_about_the_image_stays_said_when_the_slider_moves(page, upload):
     found = shown(page, upload(GREY, (600, 200)))
-    for status in (found["status"], page.on_target(found["session"], 80)[0]):
+    for status in (found["status"], moved(page, found["session"], 80)["status"]):
         assert "The image is elongated (600 x 200 pixels)" in status
 
 
@@ -246,7 +266,7 @@ def test_a_bad_file_says_why_and_leaves_the_setting(page, tmp_path, content, run
     assert 'role="alert"' in found["status"]
     assert escape(str(caught.value)) in found["status"]
     assert found["session"] is found["map-teacher"] is found["map-student"] is None
-    assert found["verdicts"].count("Waiting for an image") == 2
+    assert found["cards"].count("Waiting for an image") == 2
     assert "Set to catch 90 %" in flat(found["measured"])
     assert not runs
 
@@ -254,23 +274,24 @@ def test_a_bad_file_says_why_and_leaves_the_setting(page, tmp_path, content, run
 def test_taking_the_image_away_empties_what_it_filled(page):
     found = shown(page, None, 85)
     assert "No image yet" in found["status"]
-    assert found["verdicts"].count("Waiting for an image") == 2
+    assert found["cards"].count("Waiting for an image") == 2
     assert found["session"] is found["map-teacher"] is found["map-student"] is None
     for key in BOTH:
         assert "comes here" in found[f"caption-{key}"]
-    assert "come here" in found["differential"]
+    assert "come here" in found["classes"]
     assert "Set to catch 85 %" in flat(found["measured"])
 
 
 def test_without_an_image_the_slider_leaves_the_status_alone(page):
     """It may say why the last file could not be judged."""
-    assert page.on_target(None, 85)[0] == gr.skip()
+    assert "status" not in moved(page, None, 85)
 
 
-@pytest.mark.parametrize("percent", [40, 79.9, 99.6, 100])
-def test_a_setting_out_of_range_is_refused(page, percent):
-    with pytest.raises(SettingError, match=r"0\.8 to 0\.995"):
-        page.on_target(None, percent)
+@pytest.mark.parametrize(
+    ("typed", "taken"), [(40, "80"), (79.9, "80"), (100, "99.5"), (None, "95"), (math.nan, "95")]
+)
+def test_a_number_box_left_empty_or_out_of_range_takes_the_nearest_setting(page, typed, taken):
+    assert f"Set to catch {taken} %" in flat(moved(page, None, typed)["measured"])
 
 
 def test_large_images_are_scaled_down_for_the_browser(page, upload):
@@ -281,8 +302,8 @@ def test_large_images_are_scaled_down_for_the_browser(page, upload):
 
 def test_text_from_outside_is_escaped():
     finding = Finding("x", "warning", "<script>alert(1)</script>")
-    assert "<script>" not in panels.status({}, [finding], 1.0)
-    assert "<b>" not in panels.problem("<b>")
+    assert "<script>" not in panels.refused(T, [finding])
+    assert "<b>" not in panels.problem(T, "<b>")
 
 
 def test_text_of_the_manifest_is_escaped(page):
@@ -305,14 +326,14 @@ def test_text_of_the_manifest_is_escaped(page):
         for key, spec in models.items()
     }
     manifest = dataclasses.replace(manifest, models=models)
-    html = panels.verdicts(manifest, points) + about(manifest)
+    html = panels.cards(T, manifest, points) + about(T, manifest)
     assert "<img" not in html
     assert "&lt;img" in html
 
 
 def test_what_is_said_about_the_models_is_the_manifests(tiny_screener):
     manifest = tiny_screener.manifest
-    text = flat(about(manifest))
+    text = flat(about(T, manifest))
     for spec in manifest.models.values():
         found = spec.metrics["holdout"]["roc_auc"]
         assert f"{found.value:.3f} ({found.low:.3f}–{found.high:.3f})" in text
@@ -339,10 +360,10 @@ def test_what_other_clinics_say_is_told(tiny_screener):
         )
         for key, spec in tiny_screener.manifest.models.items()
     }
-    text = flat(about(dataclasses.replace(tiny_screener.manifest, models=models)))
+    text = flat(about(T, dataclasses.replace(tiny_screener.manifest, models=models)))
     assert "Training also used 1,595 images of ISIC 2017." in text
     assert "ROC-AUC on 400 images of ISIC 2017 (75 melanomas), kept out of training" in text
-    assert "teacher 0.712 (0.660–0.760); student 0.712" in text
+    assert "Teacher 0.712 (0.660–0.760); Student 0.712" in text
 
 
 def test_the_evidence_map_is_also_told_in_words(page, tmp_path):
@@ -351,7 +372,7 @@ def test_the_evidence_map_is_also_told_in_words(page, tmp_path):
     Image.fromarray(pixels).save(tmp_path / "dark corner.png")
     found = shown(page, tmp_path / "dark corner.png")
     for key in BOTH:
-        assert words.ROLES[key] in found[f"caption-{key}"]
+        assert T(f"role_{key}") in found[f"caption-{key}"]
         assert "strongest at the lower right" in flat(found[f"caption-{key}"])
 
 
@@ -375,17 +396,18 @@ def test_an_empty_map_is_told_too(page, upload):
     ],
 )
 def test_shares_are_neither_rounded_to_nothing_nor_to_certainty(value, says):
-    assert words.percent(value) == says
+    assert T.percent(value) == says
 
 
 @pytest.mark.parametrize(
     ("row", "column", "where"),
-    [(0, 0, "upper left"), (0, 2, "upper edge"), (2, 2, "centre"), (2, 4, "right edge")],
+    [(0, 0, "upper_left"), (0, 2, "upper"), (2, 2, "centre"), (2, 4, "right")],
 )
 def test_places_on_the_map_have_names(row, column, where):
     evidence = np.zeros((5, 5))
     evidence[row, column] = 1
     assert words.place(evidence) == where
+    assert T(f"place_{where}")
 
 
 def test_nothing_is_kept_or_reported(page):
@@ -407,8 +429,8 @@ def test_an_undefined_rate_is_drawn_and_told(tiny_screener):
     rates = dataclasses.replace(points["teacher"].row.holdout_rates, ppv=undefined)
     row = dataclasses.replace(points["teacher"].row, holdout_rates=rates)
     points["teacher"] = dataclasses.replace(points["teacher"], row=row)
-    assert "not defined" in Cells(panels.measured(manifest, points)).cells["ppv", "teacher"]
-    assert len(roc_figure(manifest, points, words.ROLES).data) == 4
+    assert "not defined" in Cells(costs.measured(T, manifest, points)).cells["ppv", "teacher"]
+    assert len(roc_figure(manifest, points, view.names(T), T.starting("figure_")).data) == 4
 
 
 def test_a_released_int8_student_is_judged_too_and_does_not_crowd_the_page(page, upload, tmp_path):
@@ -420,7 +442,7 @@ def test_a_released_int8_student_is_judged_too_and_does_not_crowd_the_page(page,
     three = Page(Screener(weights, threads=1))
     source = upload(GREY)
     found, before = shown(three, source), shown(page, source)
-    for part in ("verdicts", "measured", "differential", "caption-student"):
+    for part in ("cards", "measured", "classes", "caption-student"):
         assert flat(re.sub(r"[\d.]+ ms", "", found[part])) == flat(
             re.sub(r"[\d.]+ ms", "", before[part])
         ), part
@@ -428,4 +450,201 @@ def test_a_released_int8_student_is_judged_too_and_does_not_crowd_the_page(page,
     assert found["status"].count("INT8") == 0
     answer = three.screen(source, 0.95)[0]
     assert set(answer["models"]) == {"teacher", "student", "student_int8"}
-    assert "Student INT8" in about(three.manifest)
+    assert "Student INT8" in about(T, three.manifest)
+
+
+@pytest.fixture(scope="module")
+def measured_page(tmp_path_factory):
+    """A page whose models were measured for uncertain bands, groups and figures."""
+    weights = write_weights_apart(tmp_path_factory.mktemp("measured"), evidence=True)
+    return Page(Screener(weights, threads=1))
+
+
+def test_near_the_threshold_neither_yes_nor_no_is_said(measured_page, upload):
+    """Mid-grey: teacher 0.143 between 0 and 0.30, student 0.143 between 0 and 0.35 at 95 %."""
+    found = shown(measured_page, upload(GREY))
+    assert "Neither model is sure: a person should look" in found["status"]
+    for key in BOTH:
+        own = flat(card(found["cards"], key))
+        assert "Uncertain: needs a human" in own
+        assert "above its threshold" in own
+    assert "Refer" in flat(card(shown(measured_page, upload((0, 0, 0)))["cards"], "teacher"))
+
+
+def test_what_the_band_did_is_told_with_its_promise(measured_page):
+    text = flat(moved(measured_page, None, 80)["bands"])
+    for key in BOTH:
+        spec = measured_page.manifest.models[key]
+        point = choose(spec.operating_table, 0.80)
+        band = conformal.band(spec.evidence.conformal, 0.80, point.threshold)
+        counts = conformal.measured(spec.operating_table, band)
+        assert f"Uncertain between {T.percent(band.low)} and {T.percent(band.high)}" in text
+        assert f"{counts.melanomas_cleared} of 20 melanoma images" in text
+        assert f"{counts.others_referred} of 100 others" in text
+    assert "at most 10 % of the melanomas" in text, "half of what the setting may miss"
+    assert "on 15 melanomas and 75 other lesions of validation" in text
+    few = flat(moved(measured_page, None, 95)["bands"])
+    assert "validation melanomas are too few" in few
+
+
+@pytest.mark.parametrize("prevalence", [0.5, 2, 11])
+def test_a_thousand_people_are_those_of_the_manifests_rates(page, prevalence):
+    found = moved(page, None, 90, prevalence)
+    for key, row in rows_of(page, 90).items():
+        rates = row.holdout_rates
+        lesions = page.manifest.models[key].operating_table.holdout_lesions
+        people = natural_frequencies(
+            rates.sensitivity.value, rates.specificity.value, prevalence / 100
+        )
+        (figure,) = re.findall(rf'data-model="{key}".*?</figure>', found["crowds"], re.DOTALL)
+        values = predictive_values(rates, lesions, prevalence / 100)
+        assert f"{people.referred} would be referred, {people.found} of them" in flat(figure)
+        assert T.share(values.ppv) in flat(figure)
+        assert T.share(values.npv) in flat(figure)
+        (strip,) = re.findall(rf'<tr class="{key}">.*?</tr>', found["table"], re.DOTALL)
+        for text in (T.share(rates.sensitivity), T.share(rates.specificity), T.share(values.ppv)):
+            assert text in strip
+
+
+def test_a_rounded_nobody_is_no_promise(page):
+    assert "would be missed: too few to show" in moved(page, None, 99.5, 0.5)["crowds"]
+
+
+def test_three_ways_to_choose_are_one_setting(page):
+    """Threshold and ROC move the slider, and the slider moves the threshold to the same row."""
+    for key in BOTH:
+        table = page.manifest.models[key].operating_table
+        for row in table.rows:
+            reached = row.validation.tp / row.validation.melanomas
+            if not 0.8 <= reached <= 0.995:
+                continue
+            target = page.on_threshold(100 * row.threshold, key)["slider"]
+            assert choose(table, target / 100).row == row
+            shown_there = moved(page, None, target, threshold_of=key)
+            assert shown_there["threshold"] == pytest.approx(100 * row.threshold)
+            tap = gr.EventData(None, {"x": row.holdout.fp / 100, "y": row.holdout.tp / 20})
+            near = choose(table, page.on_roc(tap)["slider"] / 100)
+            if near.row != row:  # the other model's curve passes as near
+                others = page.manifest.models[BOTH[key == "teacher"]].operating_table.rows
+                assert any(
+                    (other.holdout.fp, other.holdout.tp) == (row.holdout.fp, row.holdout.tp)
+                    for other in others
+                )
+
+
+def test_an_empty_threshold_box_moves_nothing(page):
+    assert page.on_threshold(None, "teacher")["slider"] == gr.skip()
+
+
+@pytest.mark.parametrize(
+    ("query", "target", "prevalence"),
+    [
+        ("?sensitivity=0.9&prevalence=0.11", 90, 11),
+        ("?sensitivity=2&prevalence=0", 99.5, 0.1),
+        ("?sensitivity=x", 95, 2),
+        ("", 95, 2),
+    ],
+)
+def test_a_link_carries_the_setting_and_bad_values_do_not_break_it(page, query, target, prevalence):
+    found = page.on_load(query)
+    assert found["slider"] == pytest.approx(target)
+    assert found["prevalence"] == pytest.approx(prevalence)
+    assert f"Set to catch {target:g} %" in flat(found["measured"])
+
+
+def test_the_page_speaks_the_readers_language(page, upload):
+    class Request:
+        headers: ClassVar = {"accept-language": "de-DE,de;q=0.9"}
+
+    found = page.on_load("", Request())
+    assert "Melanom" in found["header"]
+    assert "Überweisung" in flat(
+        page.on_image(upload(GREY), 95, 2, MELANOMA, "teacher", Request())["status"]
+    )
+    assert "Set to catch" not in found["measured"]
+
+
+def test_another_diagnosis_has_its_own_map_and_runs_no_model(page, upload, runs):
+    found = shown(page, upload(GREY))
+    runs.clear()
+    other = page.on_class(found["session"], CLASS_NAMES.index("nv"))
+    assert not runs
+    assert "melanocytic nevus" in flat(other["caption-teacher"])
+    assert "the map is empty" in other["caption-teacher"], "the tiny models know melanoma alone"
+    bare, mapped = (picture[:, 20:-20] for picture in other["map-teacher"])  # the judged part
+    assert (bare == mapped).all()
+
+
+def test_maps_of_both_models_are_compared_in_words(page, upload):
+    assert "overlap by 100 %" in shown(page, upload((0, 0, 0)))["agreement"]
+    assert "cannot be compared" in shown(page, upload(RED))["agreement"]
+
+
+def test_the_report_is_this_screening_and_nothing_is_written(page, upload):
+    found = shown(page, upload(GREY))
+    document = page.on_report(found["session"], 90, 11)["document"]
+    assert document.startswith("<!doctype html>")
+    text = flat(document)
+    assert "Set to catch 90" in text.replace("\u202f", " ")
+    assert page.manifest.models["teacher"].sha256 in text
+    assert "upload.png" not in document
+
+
+def test_a_forgotten_session_is_told(page):
+    found = page.on_setting(None, True, 95, 2, "teacher")
+    assert "forgotten" in found["status"]
+    assert "forgotten" in page.on_report(None, 95, 2)["status"]
+
+
+def test_no_dermoscopy_gets_no_verdict_unless_the_person_insists(tmp_path):
+    page = Page(Screener(write_tiny_weights(tmp_path / "w", refusing=True), threads=1))
+    Image.new("RGB", (200, 200), (0, 0, 255)).save(tmp_path / "blue.png")
+    found = shown(page, tmp_path / "blue.png")
+    assert "does not look like a dermoscopy image" in found["status"]
+    assert found["cards"].count("Waiting for an image") == 2
+    assert found["map-teacher"] is None
+    assert found["insist"]["visible"] is True
+    assert found["report"]["interactive"] is False
+    insisted = page.on_insist(found["session"], 95, 2, MELANOMA, "teacher")
+    assert "do not rely on anything below" in insisted["status"]
+    assert "melanoma probability" in insisted["cards"]
+    assert "Waiting" not in insisted["cards"]
+    assert insisted["map-teacher"] is not None
+    later = moved(page, insisted["session"], 80)
+    assert "do not rely on anything below" in later["status"], "whatever the setting"
+
+
+def test_groups_are_told_with_counts_and_small_ones_marked(measured_page):
+    html = groups.groups(T, measured_page.manifest)
+    text = flat(html)
+    for key in BOTH:
+        for group in measured_page.manifest.models[key].evidence.subgroups["sex"]:
+            assert T.share(group.sensitivity) in text
+            assert T.share(group.specificity) in text
+    assert html.count("few cases") == 1
+    assert "60 images, 2 of melanoma" in text
+    assert "darker skin" in text
+    assert "Phone photographs" in text
+
+
+def test_maps_little_better_than_chance_are_said_to_be_so(measured_page):
+    def interval(value):
+        return Interval(value, value - 0.05, value + 0.05)
+
+    def measured(value):
+        names = ("energy_in_lesion", "pointing_game", "road")
+        return dict.fromkeys(names, interval(value))
+
+    models = {}
+    for key, served in (("teacher", 0.9), ("student", 0.53)):
+        methods = {"Grad-CAM": measured(served), "random": measured(0.3), "centre": measured(0.5)}
+        spec = measured_page.manifest.models[key]
+        evidence = dataclasses.replace(
+            spec.evidence, faithfulness=Faithfulness(40, "Grad-CAM", methods)
+        )
+        models[key] = dataclasses.replace(spec, evidence=evidence)
+    manifest = dataclasses.replace(measured_page.manifest, models=models)
+    teacher, student = maps.faithful(T, manifest).split('<p class="caption student">')
+    assert flat(teacher).count("clearly better than a map that knows nothing") == 3
+    assert flat(student).count("little better than a map that knows nothing") == 3
+    assert "90.0 % (85.0–95.0)" in flat(maps.faithfulness_table(T, manifest))

@@ -5,85 +5,106 @@ Knows HTML and the manifest; no figures and no Gradio.
 
 from html import escape
 
-from mel_demo.manifest import Manifest, ModelSpec
+from mel_demo.manifest import Manifest
 from mel_demo.ui import words
+from mel_demo.ui.texts import Texts
+
+HAM10000_CITATION = (
+    "Tschandl, Rosendahl and Kittler, The HAM10000 dataset, Scientific Data 5, 180161 (2018)"
+)
 
 
-def about(manifest: Manifest) -> str:
-    """Data, models, limits and licence, all from the manifest."""
-    spec = manifest.models["teacher"]
-    data = spec.data
-    images = data["images"]
-    melanomas = data["melanomas"]["holdout"] / images["holdout"]
+def about(t: Texts, manifest: Manifest) -> str:
+    """Models, data, limits, privacy, licence and citation."""
     rows = "".join(
-        f'<tr><th scope="row">{words.ROLES[key]} <small>{escape(words.architecture(model))}</small>'
-        f"</th><td>{_auc(model)}</td><td>{model.parameters / 1e6:.1f} M</td>"
-        f"<td>{model.bytes / 1e6:.1f} MB</td></tr>"
+        f'<tr><th scope="row">{t(f"role_{key}")} <small>{escape(words.architecture(model))}</small>'
+        f"</th><td>{t.measure(model.metrics['holdout']['roc_auc'])}</td>"
+        f"<td>{t.decimal(model.parameters / 1e6, 1)} M</td>"
+        f"<td>{t.decimal(model.bytes / 1e6, 1)} MB</td></tr>"
         for key, model in manifest.models.items()
     )
-    starts = "; ".join(
-        f"{words.ROLES[key].lower()}: {escape(str(model.training.get('init', 'not recorded')))}"
-        for key, model in manifest.models.items()
+    heads = "".join(
+        f'<th scope="col">{t(key)}</th>' for key in ("model", "about_auc", "parameters", "size")
+    )
+    points = "".join(
+        f"<li><b>{title}</b> {text}</li>" for title, text in _points(t, manifest) if text
     )
     return f"""
-<table class="models"><thead><tr><th scope="col">Model</th><th scope="col">ROC-AUC on holdout</th>
-<th scope="col">Parameters</th><th scope="col">Size</th></tr></thead><tbody>{rows}</tbody></table>
-<ul>
-<li><b>Data.</b> {escape(data["name"])} (doi {escape(data["doi"])}, {escape(data["licence"])}),
-split by lesion: {images["train"]:,} images for training, {images["validation"]:,} for choosing,
-{images["holdout"]:,} kept aside for the numbers above.{_more_data(data)}</li>
-{_elsewhere(manifest)}<li><b>Who it was not made for.</b>
-The data show almost only light skin, through a dermatoscope, in few countries. A phone photograph,
-darker skin or a diagnosis outside the seven classes is outside what was measured.</li>
-<li><b>How rare melanoma is matters.</b> {words.percent(melanomas)} of these images show one.
-In a general population it is far rarer, and far fewer referrals would turn out to be melanoma.</li>
-<li><b>Probabilities</b> {_calibration(manifest)}</li>
-<li><b>Evidence maps</b> (Grad-CAM) show what the network weighed, not where disease is.</li>
-<li><b>Your image</b> is judged in memory; the copy the browser uploads is deleted from the server
-within minutes. Nothing is recorded.</li>
-<li><b>Starting weights.</b> {starts}.</li>
-<li><b>Licence.</b> Code Apache-2.0; weights for non-commercial research, as the data. Weights of
-{escape(manifest.created[:10])}, commit {escape(spec.source_commit[:12])}.</li>
-</ul>"""
+<table class="models"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>
+<ul>{points}</ul>"""
 
 
-def _more_data(data: dict) -> str:
+def _points(t: Texts, manifest: Manifest) -> list[tuple[str, str]]:
+    spec = manifest.models["teacher"]
+    data, images = spec.data, spec.data["images"]
+    share = data["melanomas"]["holdout"] / images["holdout"]
+    return [
+        (
+            t("about_data"),
+            t(
+                "about_data_more",
+                name=escape(data["name"]),
+                doi=escape(data["doi"]),
+                licence=escape(data["licence"]),
+                **{split: t.count(images[split]) for split in ("train", "validation", "holdout")},
+            )
+            + _more_data(t, data),
+        ),
+        (t("about_elsewhere"), _elsewhere(t, manifest)),
+        (t("about_rare"), t("about_rare_more", share=t.percent(share))),
+        (t("about_probabilities"), _calibration(t, manifest)),
+        (t("about_privacy"), t("about_privacy_more")),
+        (
+            t("about_start"),
+            "; ".join(
+                f"{t(f'role_{key}')}: {escape(str(model.training.get('init', '–')))}"
+                for key, model in manifest.models.items()
+            ),
+        ),
+        (
+            t("about_licence"),
+            t(
+                "about_licence_more",
+                created=escape(manifest.created[:10]),
+                commit=escape(spec.source_commit[:12]),
+            ),
+        ),
+        (t("about_citation"), escape(HAM10000_CITATION) if data["name"] == "HAM10000" else ""),
+    ]
+
+
+def _more_data(t: Texts, data: dict) -> str:
     """What else was learned from, as a sentence."""
-    parts = [f"{count:,} images of {escape(name)}" for name, count in data.get("more", {}).items()]
-    return f" Training also used {' and '.join(parts)}." if parts else ""
+    parts = [
+        t("about_images_of", count=t.count(count), name=escape(name))
+        for name, count in data.get("more", {}).items()
+    ]
+    return " " + t("about_more_data", parts=", ".join(parts)) if parts else ""
 
 
-def _elsewhere(manifest: Manifest) -> str:
+def _elsewhere(t: Texts, manifest: Manifest) -> str:
     """What images of other clinics say, where they were measured."""
     found = {key: spec for key, spec in manifest.models.items() if "external" in spec.metrics}
     if not found:
         return ""
     aside = next(iter(found.values())).data["external"]
-    measured = "; ".join(
-        f"{words.ROLES[key].lower()} {_auc(spec, 'external')}" for key, spec in found.items()
-    )
-    return (
-        f"<li><b>Other clinics and cameras.</b> ROC-AUC on {aside['images']:,} images of "
-        f"{escape(aside['name'])} ({aside['melanomas']} melanomas), kept out of training: "
-        f"{measured}.</li>\n"
+    return t(
+        "about_elsewhere_more",
+        images=t.count(aside["images"]),
+        name=escape(aside["name"]),
+        melanomas=t.count(aside["melanomas"]),
+        measured="; ".join(
+            f"{t(f'role_{key}')} {t.measure(spec.metrics['external']['roc_auc'])}"
+            for key, spec in found.items()
+        ),
     )
 
 
-def _calibration(manifest: Manifest) -> str:
+def _calibration(t: Texts, manifest: Manifest) -> str:
     if all(spec.temperature == 1 for spec in manifest.models.values()):
-        return (
-            "are the models' own and not calibrated: read them against the threshold, not as odds."
-        )
+        return t("about_uncalibrated")
     errors = "; ".join(
-        f"{words.ROLES[key].lower()} {words.share(spec.metrics['holdout']['ece'])}"
+        f"{t(f'role_{key}')} {t.share(spec.metrics['holdout']['ece'])}"
         for key, spec in manifest.models.items()
     )
-    return (
-        "are calibrated with one temperature a model. On holdout they are off by, on average "
-        f"(ECE): {errors}. Where melanoma is rarer than in these images, they are too high."
-    )
-
-
-def _auc(spec: ModelSpec, split: str = "holdout") -> str:
-    found = spec.metrics[split]["roc_auc"]
-    return f"{found.value:.3f} ({found.low:.3f}–{found.high:.3f})"
+    return t("about_calibrated", errors=errors)

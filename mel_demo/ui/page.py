@@ -1,206 +1,269 @@
 """The page: its layout, and which event redraws what.
 
-An upload runs the models once and keeps their answers in the session; the slider only looks up
-another row of the operating table and redraws the panels that depend on it.
+An upload runs the models once and keeps their answers in the session; every other control looks
+up another row of the operating table and redraws what depends on it (``view``).
 """
 
-from collections.abc import Mapping
+import functools
+import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import gradio as gr
-import numpy as np
 
-from mel_demo import figures
+from mel_demo import operating_point
 from mel_demo.errors import MelDemoError
 from mel_demo.images import MAX_BYTES
-from mel_demo.operating_point import DEFAULT_TARGET, MAX_TARGET, MIN_TARGET
+from mel_demo.manifest import MELANOMA
+from mel_demo.operating_point import DEFAULT_TARGET, MAX_TARGET, MIN_TARGET, OperatingPoint
+from mel_demo.prevalence import DEFAULT_PREVALENCE, MAX_PREVALENCE, MIN_PREVALENCE
 from mel_demo.screening import Screener
-from mel_demo.ui import judge, panels, words
-from mel_demo.ui.about import about
-from mel_demo.ui.theme import STYLE, theme
+from mel_demo.ui import judge, panels, scripts, view
+from mel_demo.ui.judge import Judged
+from mel_demo.ui.layout import PRESETS, TRANSLATIONS, Layout
+from mel_demo.ui.texts import LANGUAGES, Texts, catalogue, preferred
+from mel_demo.ui.theme import HEAD, STYLE, theme
 from mel_demo.ui.upload import image_input
+from mel_demo.ui.view import SHOWN_MODELS, Setting
 
-TITLE = "Melanoma screening, teacher and student"
+TITLE = catalogue(LANGUAGES[0])["title"]
 FILES_SECONDS, SESSION_SECONDS = 600, 3600
-"""How long an upload's copy, and a session's numbers, stay on the server."""
-SHOWN_MODELS = ("teacher", "student")
-_REAR_CAMERA = {"video": {"facingMode": {"ideal": "environment"}}}
+"""How long an upload's copy, and a session's numbers and picture, stay on the server."""
+CHANGED = ("session", "shown", "status", "slider", "prevalence", "insist", "report", "document")
+"""Parts that handlers change beside those of ``view``."""
 
 
 class Page:
-    """The page's handlers around one Screener; ``build`` lays it out."""
+    """The page's handlers around one Screener; ``build`` lays it out.
+
+    A handler answers with values by the name of the part of the page they go to.
+    """
 
     def __init__(self, screener: Screener) -> None:
         self.screener = screener
         self.manifest = screener.manifest
+        self.parts: dict[str, gr.components.Component] = {}
+        self._outputs: list[gr.components.Component] = []
 
     def build(self) -> gr.Blocks:
         """Components and events; nothing is launched."""
-        points = judge.choose_points(self.screener, DEFAULT_TARGET)
         with gr.Blocks(
             title=TITLE, analytics_enabled=False, delete_cache=(FILES_SECONDS // 2, FILES_SECONDS)
         ) as blocks:
-            session = gr.State(None, time_to_live=SESSION_SECONDS)
-            gr.HTML(panels.HEADER)
-            with gr.Row():
-                with gr.Column(scale=5, min_width=300):
-                    upload = image_input(
-                        label="Dermoscopy image",
-                        sources=["upload", "webcam", "clipboard"],
-                        webcam_options=gr.WebcamOptions(mirror=False, constraints=_REAR_CAMERA),
-                        height=340,
-                        buttons=["fullscreen"],
-                        elem_id="upload",
-                        alt_text="The image to judge",
-                    )
-                with gr.Column(scale=7, min_width=300):
-                    status = gr.HTML(panels.waiting(), elem_id="status")
-                    verdicts = gr.HTML(panels.verdicts(self.manifest, points), elem_id="verdicts")
-                    with gr.Row(equal_height=True):
-                        slider = gr.Slider(
-                            minimum=100 * MIN_TARGET,
-                            maximum=100 * MAX_TARGET,
-                            value=100 * DEFAULT_TARGET,
-                            step=0.5,
-                            label="Share of melanomas to catch, in percent (sensitivity)",
-                            info="Higher misses fewer melanomas and raises more false alarms.",
-                            scale=8,
-                            min_width=280,
-                            elem_id="target",
-                            buttons=[],
-                        )
-                        preset = gr.Button(
-                            f"Back to {words.target(DEFAULT_TARGET)}",
-                            scale=1,
-                            min_width=120,
-                            elem_classes="preset",
-                            elem_id="preset",
-                        )
-            gr.HTML('<section class="section"><h2>What this setting costs</h2></section>')
-            with gr.Row():
-                with gr.Column(scale=7, min_width=300):
-                    measured = gr.HTML(panels.measured(self.manifest, points), elem_id="measured")
-                with gr.Column(scale=5, min_width=300):
-                    gr.HTML(panels.ROC_INTRO)
-                    roc = gr.Plot(
-                        self.roc(points),
-                        show_label=False,
-                        elem_id="roc",
-                        buttons=[],
-                    )
-            gr.HTML(
-                '<section class="section"><h2>What spoke for melanoma</h2><p>Drag the handle: the '
-                "bare image on the left, the evidence map on the right, from blue (some) to yellow "
-                "(most). The darker margin was not judged.</p></section>"
-            )
-            maps, captions = [], []
-            with gr.Row():
-                for key in SHOWN_MODELS:
-                    with gr.Column(min_width=300):
-                        maps.append(
-                            gr.ImageSlider(
-                                label=f"Evidence map of the {key}",
-                                format="jpeg",
-                                height=320,
-                                interactive=False,
-                                buttons=["fullscreen"],
-                                elem_id=f"map-{key}",
-                            )
-                        )
-                        caption = panels.evidence(self.manifest.models[key], None)
-                        captions.append(gr.HTML(caption, elem_id=f"caption-{key}"))
-            gr.HTML('<section class="section"><h2>What else it could be</h2></section>')
-            differential = gr.HTML(panels.differential(None), elem_id="differential")
-            with gr.Accordion("About the models, the data and their limits", open=False):
-                gr.HTML(about(self.manifest), elem_classes="about")
-
-            setting = [status, verdicts, measured, roc]
-            upload.change(
-                self.on_image,
-                inputs=[upload, slider],
-                outputs=[session, *setting, *maps, *captions, differential],
-                show_progress="minimal",
-                show_progress_on=[verdicts],
-                trigger_mode="always_last",
-                concurrency_limit=2,
-                api_visibility="private",
-            ).then(
-                # The slider may have moved while the models ran: its setting has the last word.
-                self.on_target,
-                inputs=[session, slider],
-                outputs=setting,
-                show_progress="hidden",
-                queue=False,
-                api_visibility="private",
-            )
-            slider.change(
-                self.on_target,
-                inputs=[session, slider],
-                outputs=setting,
-                show_progress="hidden",
-                trigger_mode="always_last",
-                queue=False,
-                api_visibility="private",
-            )
-            preset.click(
-                fn=None,
-                js=f"() => {100 * DEFAULT_TARGET:g}",
-                outputs=slider,
-                api_visibility="private",
-            )
+            start = view.of_setting(Texts(), self.screener, None, Setting())
+            start |= view.of_image(Texts(), self.screener, None, Setting())
+            start |= view.of_language(Texts(), self.screener)
+            self.parts = Layout(start, SESSION_SECONDS).parts
+            # Not the upload: an output is made anew by its class, without our own preprocess.
+            self._outputs = [self.parts[name] for name in {*start, *CHANGED} & self.parts.keys()]
+            self._listen(blocks)
             self._api()
         return blocks
 
-    def on_image(self, source: Path | bytes | None, percent: float) -> tuple[Any, ...]:
+    def on_load(self, query: str, request: gr.Request | None = None) -> dict[str, Any]:
+        """The page in the reader's language, at the setting that the link carries."""
+        given = {name: values[-1] for name, values in parse_qs(query.removeprefix("?")).items()}
+        target = _within(given.get("sensitivity"), MIN_TARGET, MAX_TARGET, DEFAULT_TARGET)
+        prevalence = _within(
+            given.get("prevalence"), MIN_PREVALENCE, MAX_PREVALENCE, DEFAULT_PREVALENCE
+        )
+        t, setting = _texts(request), Setting(target, prevalence)
+        return {
+            "slider": 100 * target,
+            "prevalence": 100 * prevalence,
+            "status": panels.waiting(t),
+            **view.of_language(t, self.screener),
+            **view.of_setting(t, self.screener, None, setting),
+            **view.of_image(t, self.screener, None, setting),
+        }
+
+    def on_image(
+        self,
+        source: Path | bytes | None,
+        percent: float,
+        prevalence: float,
+        index: int,
+        threshold_of: str,
+        request: gr.Request | None = None,
+    ) -> dict[str, Any]:
         """Judge a new image, or say why it cannot be judged; the setting stays either way."""
-        if source is None:
-            return self._empty(panels.waiting(), percent)
-        try:
-            judged = judge.judge(self.screener, source)
-        except MelDemoError as error:
-            return self._empty(panels.problem(str(error)), percent)
-        screening = judged.screening
-        # The session keeps numbers alone: pictures go to the browser once.
-        kept = replace(judged, screening=replace(screening, image=np.empty(0)), overlays={})
-        predictions = screening.predictions
-        specs = [self.manifest.models[key] for key in SHOWN_MODELS]
-        return (
-            kept,
-            *self.on_target(kept, percent),
-            *((screening.image, judged.overlays[key]) for key in SHOWN_MODELS),
-            *(panels.evidence(spec, predictions[spec.key]) for spec in specs),
-            panels.differential(_shown(predictions)),
-        )
+        t, setting = _texts(request), _setting(percent, prevalence, index, threshold_of)
+        judged, maps, status = None, None, panels.waiting(t)
+        if source is not None:
+            try:
+                judged, maps = judge.judge(self.screener, source)
+            except MelDemoError as error:
+                status = panels.problem(t, str(error))
+        return {
+            "session": judged.kept() if judged else None,
+            "shown": judged is not None,
+            "status": status,
+            "insist": gr.update(visible=judged is not None and judged.silent),
+            "report": gr.update(interactive=judged is not None and not judged.silent),
+            **view.of_setting(t, self.screener, judged, setting),
+            **view.of_image(t, self.screener, judged, setting, maps),
+        }
 
-    def on_target(self, judged: judge.Judged | None, percent: float) -> tuple[Any, ...]:
-        """Status, verdicts, measured and ROC at a target sensitivity in percent. Runs no model."""
-        points = _shown(judge.choose_points(self.screener, percent / 100))
+    def on_setting(
+        self,
+        judged: Judged | None,
+        was_shown: bool,
+        percent: float,
+        prevalence: float,
+        threshold_of: str,
+        request: gr.Request | None = None,
+    ) -> dict[str, Any]:
+        """What a target sensitivity and a prevalence in percent change. Runs no model."""
+        t, setting = _texts(request), _setting(percent, prevalence, MELANOMA, threshold_of)
+        parts = view.of_setting(t, self.screener, judged, setting)
+        if judged is None and was_shown:
+            parts["status"] = panels.forgotten(t)
+        return parts
+
+    def on_class(
+        self, judged: Judged | None, index: int, request: gr.Request | None = None
+    ) -> dict[str, Any]:
+        """The maps of another diagnosis. Runs no model: all maps came with the verdict."""
+        return view.of_image(_texts(request), self.screener, judged, Setting(index=index))
+
+    def on_view(self, place: int) -> dict[str, Any]:
+        """Both maps' handles at ``place``, percent from the left: all image, all map, or halves."""
+        return {f"map-{key}": gr.update(slider_position=place) for key in SHOWN_MODELS}
+
+    def on_insist(
+        self,
+        judged: Judged | None,
+        percent: float,
+        prevalence: float,
+        index: int,
+        threshold_of: str,
+        request: gr.Request | None = None,
+    ) -> dict[str, Any]:
+        """The verdict on an image that was refused, because the person wants it."""
         if judged is None:
-            status, verdicts = gr.skip(), panels.verdicts(self.manifest, points)
-        else:
-            screening = judged.screening
-            decisions = judge.decide(self.screener, screening, points)
-            status = panels.status(decisions, screening.findings, judged.milliseconds)
-            verdicts = panels.verdicts(self.manifest, points, screening.predictions, decisions)
-        return status, verdicts, panels.measured(self.manifest, points), self.roc(points)
+            return {"status": panels.forgotten(_texts(request))}
+        t, setting = _texts(request), _setting(percent, prevalence, index, threshold_of)
+        judged = replace(judged, insisted=True)
+        return {
+            "session": judged,
+            "insist": gr.update(visible=False),
+            "report": gr.update(interactive=True),
+            **view.of_setting(t, self.screener, judged, setting),
+            **view.of_image(t, self.screener, judged, setting),
+        }
 
-    def roc(self, points: dict) -> Any:
-        """The ROC figure with the chosen points."""
-        return figures.roc_figure(self.manifest, points, words.ROLES)
+    def on_threshold(self, percent: float | None, key: str) -> dict[str, Any]:
+        """Move the slider to where this model's threshold is the nearest to one in percent."""
+        if percent is None:
+            return {"slider": gr.skip()}
+        table = self.manifest.models[key].operating_table
+        point = operating_point.choose_by_threshold(table, min(max(percent / 100, 0), 1))
+        return {"slider": _slider_value(point.target_sensitivity)}
 
-    def _empty(self, status: str, percent: float) -> tuple[Any, ...]:
-        captions = [panels.evidence(self.manifest.models[key], None) for key in SHOWN_MODELS]
-        _, *rest = self.on_target(None, percent)
-        return (
-            None,
-            status,
-            *rest,
-            *(None for _ in SHOWN_MODELS),
-            *captions,
-            panels.differential(None),
+    def on_roc(self, event: gr.EventData) -> dict[str, Any]:
+        """Move the slider to the setting nearest to a tapped point of the ROC figure."""
+        tap = float(event.x), float(event.y)
+        points = [
+            operating_point.choose_by_roc(self.manifest.models[key].operating_table, *tap)
+            for key in SHOWN_MODELS
+        ]
+        nearest = min(points, key=lambda point: _distance(point, *tap))
+        return {"slider": _slider_value(nearest.target_sensitivity)}
+
+    def on_report(
+        self,
+        judged: Judged | None,
+        percent: float,
+        prevalence: float,
+        request: gr.Request | None = None,
+    ) -> dict[str, Any]:
+        """The report as one HTML document, which never touches the server's disk."""
+        if judged is None:
+            return {"status": panels.forgotten(_texts(request)), "document": ""}
+        setting = _setting(percent, prevalence, MELANOMA, SHOWN_MODELS[0])
+        return {"document": view.report(_texts(request), self.screener, judged, setting)}
+
+    def _listen(self, blocks: gr.Blocks) -> None:
+        part = self.parts
+        setting = [part["slider"], part["prevalence"]]
+        image_inputs = [part["upload"], *setting, part["class"], part["threshold_of"]]
+        setting_inputs = [part["session"], part["shown"], *setting, part["threshold_of"]]
+        blocks.load(
+            self._to_parts(self.on_load),
+            inputs=part["query"],
+            outputs=self._outputs,
+            js=scripts.QUERY,
+            show_progress="hidden",
+            api_visibility="private",
         )
+        redraw = {
+            "fn": self._to_parts(self.on_setting),
+            "inputs": setting_inputs,
+            "outputs": self._outputs,
+            "show_progress": "hidden",
+            "queue": False,
+            "api_visibility": "private",
+        }
+        part["upload"].change(
+            self._to_parts(self.on_image),
+            inputs=image_inputs,
+            outputs=self._outputs,
+            show_progress="minimal",
+            show_progress_on=[part["cards"]],
+            trigger_mode="always_last",
+            concurrency_limit=2,
+            api_visibility="private",
+        ).then(**redraw)  # The slider may have moved while the models ran: it has the last word.
+        for control in (*setting, part["threshold_of"]):
+            control.change(**redraw, trigger_mode="always_last")
+        for control in setting:
+            control.change(fn=None, inputs=setting, js=scripts.REMEMBER, api_visibility="private")
+        quick = {"outputs": self._outputs, "show_progress": "hidden", "queue": False}
+        quick["api_visibility"] = "private"
+        part["class"].change(
+            self._to_parts(self.on_class), inputs=[part["session"], part["class"]], **quick
+        )
+        part["threshold"].submit(
+            self._to_parts(self.on_threshold),
+            inputs=[part["threshold"], part["threshold_of"]],
+            **quick,
+        )
+        part["taps"].click(self._to_parts(self.on_roc), **quick)
+        part["insist"].click(
+            self._to_parts(self.on_insist),
+            inputs=[part["session"], *image_inputs[1:]],
+            **quick,
+        )
+        part["report"].click(
+            self._to_parts(self.on_report), inputs=[part["session"], *setting], **quick
+        ).then(fn=None, inputs=part["document"], js=scripts.SAVE, api_visibility="private")
+        part["link"].click(fn=None, js=scripts.COPY, api_visibility="private")
+        part["view"].change(self._to_parts(self.on_view), inputs=part["view"], **quick)
+        part["preset"].click(
+            fn=None,
+            js=f"() => {100 * DEFAULT_TARGET:g}",
+            outputs=part["slider"],
+            api_visibility="private",
+        )
+        for percent in PRESETS:
+            part[f"preset-{percent}"].click(
+                fn=None,
+                js=f"() => {percent}",
+                outputs=part["prevalence"],
+                api_visibility="private",
+            )
+
+    def _to_parts(self, handler: Callable[..., dict[str, Any]]) -> Callable[..., dict]:
+        """The handler with its answer by component, as Gradio wants it."""
+
+        @functools.wraps(handler)
+        def answer(*given: Any) -> dict:
+            return {self.parts[name]: value for name, value in handler(*given).items()}
+
+        return answer
 
     def _api(self) -> None:
         """The endpoint /screen: image file and target sensitivity -> JSON and both maps."""
@@ -226,17 +289,53 @@ class Page:
             raise gr.Error("No image was given: send one file.", print_exception=False)
         try:
             points = judge.choose_points(self.screener, target_sensitivity)
-            judged = judge.judge(self.screener, image)
+            judged, maps = judge.judge(self.screener, image)
         except MelDemoError as error:
             raise gr.Error(str(error), print_exception=False) from error
-        decisions = judge.decide(self.screener, judged.screening, points)
-        answer = judge.as_json(self.screener, judged, points, decisions)
-        return answer, *(judged.overlays[key] for key in SHOWN_MODELS)
+        verdicts = judge.decide(self.screener, judged.screening, points)
+        answer = judge.as_json(self.screener, judged, points, verdicts)
+        return answer, *(maps[key] for key in SHOWN_MODELS)
 
 
-def _shown(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a value a model, those the page sets side by side; the API gives all."""
-    return {key: values[key] for key in SHOWN_MODELS}
+def _texts(request: gr.Request | None) -> Texts:
+    """The page's words in the language that the reader's browser asks for."""
+    return Texts(preferred(request.headers.get("accept-language") if request else None))
+
+
+def _setting(percent: float, prevalence: float, index: int, threshold_of: str) -> Setting:
+    """What the controls say, in 0..1; their number boxes can be left empty or out of range."""
+    return Setting(
+        _within(percent, 100 * MIN_TARGET, 100 * MAX_TARGET, 100 * DEFAULT_TARGET) / 100,
+        _within(prevalence, 100 * MIN_PREVALENCE, 100 * MAX_PREVALENCE, 100 * DEFAULT_PREVALENCE)
+        / 100,
+        index,
+        threshold_of,
+    )
+
+
+def _within(given: Any, low: float, high: float, otherwise: float) -> float:
+    """``given`` as the nearest number of low..high; ``otherwise`` where it is none."""
+    try:
+        number = float(given)
+    except (TypeError, ValueError):
+        return otherwise
+    return min(max(number, low), high) if math.isfinite(number) else otherwise
+
+
+def _slider_value(target: float) -> float:
+    """A target sensitivity in percent, on a step of the slider that selects the same row.
+
+    Rounded down: a tenth of a percent less asks for no melanoma fewer, one more might for one more.
+    """
+    return math.floor(1000 * target + 1e-6) / 10
+
+
+def _distance(point: OperatingPoint, false_alarm_rate: float, sensitivity: float) -> float:
+    """How far a point's mark lies from a place in the ROC figure."""
+    counts = point.row.holdout
+    return math.dist(
+        (counts.fp / counts.others, counts.tp / counts.melanomas), (false_alarm_rate, sensitivity)
+    )
 
 
 def build(screener: Screener | None = None) -> gr.Blocks:
@@ -245,10 +344,12 @@ def build(screener: Screener | None = None) -> gr.Blocks:
 
 
 def launch_options() -> dict[str, Any]:
-    """What ``Blocks.launch`` is given everywhere: look, privacy and limits."""
+    """What ``Blocks.launch`` is given everywhere: look, language, privacy and limits."""
     return {
         "theme": theme(),
         "css_paths": STYLE,
+        "head": HEAD,
+        "i18n": TRANSLATIONS,
         "footer_links": ["api", "settings"],
         "run_history": False,
         "share": False,

@@ -5,6 +5,10 @@ from pathlib import Path
 import gradio as gr
 
 STYLE = Path(__file__).with_name("style.css")
+HEAD = """<style>
+@media (max-width: 640px) { .gradio-container > .main { padding: 12px 14px !important; } }
+</style>"""
+"""What style.css cannot reach, as Gradio confines its rules to the page's inside."""
 _SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
 _MONO = ("ui-monospace", "Menlo", "Consolas", "monospace")
 

@@ -1,0 +1,222 @@
+"""Where everything stands: the page's components by name, without any event.
+
+Labels are keys of ``locales`` and are translated in the browser; everything else is filled in by
+``view``.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from mel_demo.drawings import DRAWINGS
+from mel_demo.manifest import CLASS_NAMES, MELANOMA
+from mel_demo.operating_point import DEFAULT_TARGET, MAX_TARGET, MIN_TARGET
+from mel_demo.prevalence import DEFAULT_PREVALENCE, MAX_PREVALENCE, MIN_PREVALENCE
+from mel_demo.ui import scripts
+from mel_demo.ui.texts import LANGUAGES, catalogue
+from mel_demo.ui.upload import image_input
+from mel_demo.ui.view import SHOWN_MODELS
+
+EXAMPLES = Path(__file__).with_name("examples")
+"""Written by `python -m mel_demo draw mel_demo/ui/examples`."""
+PRESETS = (1, 2, 11)
+"""Prevalences in percent with a button of their own."""
+TRANSLATIONS = gr.I18n(**{language: catalogue(language) for language in LANGUAGES})
+_REAR_CAMERA = {"video": {"facingMode": {"ideal": "environment"}}}
+_VIEWS = {"both": 50, "image": 100, "map": 0}
+_tr = TRANSLATIONS
+
+
+class Layout:
+    """Builds the components inside an open gr.Blocks; ``parts`` holds them by name.
+
+    ``start``: the first value of each part that ``view`` fills. ``session_seconds``: how long a
+    session's state is kept.
+    """
+
+    def __init__(self, start: dict[str, Any], session_seconds: int) -> None:
+        self._start = start
+        self.parts: dict[str, Any] = {
+            "session": gr.State(None, time_to_live=session_seconds),
+            "shown": gr.State(False),
+            "query": gr.Textbox(visible=False),
+            "document": gr.Textbox(visible=False),
+        }
+        self._html("header")
+        with gr.Row():
+            with gr.Column(scale=5, min_width=300):
+                self._upload()
+            with gr.Column(scale=7, min_width=300):
+                self._verdicts()
+        with gr.Tabs(elem_id="tabs"):
+            for name, fill in (
+                ("costs", self._costs),
+                ("evidence", self._evidence),
+                ("certainty", self._certainty),
+                ("groups", self._groups),
+                ("about", self._about),
+            ):
+                with gr.Tab(_tr(f"tab_{name}"), id=name, elem_id=f"tab-{name}"):
+                    fill()
+
+    def _html(self, name: str, **options: Any) -> None:
+        self.parts[name] = gr.HTML(self._start.get(name, ""), elem_id=name, **options)
+
+    def _plot(self, name: str) -> None:
+        if name in self._start:
+            self.parts[name] = gr.Plot(
+                self._start[name], show_label=False, elem_id=name, buttons=[]
+            )
+
+    def _upload(self) -> None:
+        upload = image_input(
+            label=_tr("label_upload"),
+            sources=["upload", "webcam", "clipboard"],
+            webcam_options=gr.WebcamOptions(mirror=False, constraints=_REAR_CAMERA),
+            height=340,
+            buttons=["fullscreen"],
+            elem_id="upload",
+            alt_text="The image to judge",
+        )
+        self.parts["upload"] = upload
+        gr.Examples(
+            [[str(EXAMPLES / f"{name}.jpg")] for name in DRAWINGS],
+            inputs=upload,
+            label=_tr("label_examples"),
+            examples_per_page=len(DRAWINGS),
+            elem_id="examples",
+            api_visibility="private",
+        )
+
+    def _verdicts(self) -> None:
+        self._html("status")
+        self.parts["insist"] = gr.Button(
+            _tr("label_insist"), visible=False, elem_id="insist", elem_classes="preset"
+        )
+        self._html("cards")
+        with gr.Row(equal_height=True):
+            self.parts["slider"] = gr.Slider(
+                minimum=100 * MIN_TARGET,
+                maximum=100 * MAX_TARGET,
+                value=100 * DEFAULT_TARGET,
+                step=0.1,
+                label=_tr("label_target"),
+                info=_tr("label_target_info"),
+                scale=8,
+                min_width=280,
+                elem_id="target",
+                buttons=[],
+            )
+            self._button("preset", scale=1)
+        with gr.Accordion(_tr("label_more_ways"), open=False, elem_id="more-ways"), gr.Row():
+            self.parts["threshold_of"] = gr.Radio(
+                [(_tr(f"label_{key}"), key) for key in SHOWN_MODELS],
+                value=SHOWN_MODELS[0],
+                label=_tr("label_threshold_model"),
+                elem_id="threshold-of",
+            )
+            self.parts["threshold"] = gr.Number(
+                self._start["threshold"],
+                label=_tr("label_threshold"),
+                info=_tr("label_threshold_info"),
+                elem_id="threshold",
+            )
+        with gr.Row():
+            self._button("link")
+            self.parts["report"] = gr.Button(
+                _tr("label_report"), interactive=False, elem_id="report", elem_classes="preset"
+            )
+
+    def _costs(self) -> None:
+        self._html("costs")
+        with gr.Row():
+            with gr.Column(scale=7, min_width=300):
+                self._html("measured")
+            with gr.Column(scale=5, min_width=300):
+                self._html("roc-intro")
+                self._plot("roc")
+                self.parts["taps"] = gr.HTML("", js_on_load=scripts.TAPS, elem_id="taps")
+        self._html("people")
+        with gr.Row(equal_height=True):
+            self.parts["prevalence"] = gr.Slider(
+                minimum=100 * MIN_PREVALENCE,
+                maximum=100 * MAX_PREVALENCE,
+                value=100 * DEFAULT_PREVALENCE,
+                step=0.1,
+                label=_tr("label_prevalence"),
+                info=_tr("label_prevalence_info"),
+                scale=6,
+                min_width=280,
+                elem_id="prevalence",
+                buttons=[],
+            )
+            for percent in PRESETS:
+                self._button(f"preset-{percent}", f"prevalence_{percent}", scale=1)
+        self._html("crowds")
+        self._html("strip")
+        self._html("table")
+
+    def _evidence(self) -> None:
+        self._html("evidence")
+        with gr.Row():
+            self.parts["class"] = gr.Dropdown(
+                [(_tr(f"dx_{name}"), index) for index, name in enumerate(CLASS_NAMES)],
+                value=MELANOMA,
+                label=_tr("label_class"),
+                elem_id="class",
+                min_width=280,
+            )
+            self.parts["view"] = gr.Radio(
+                [(_tr(f"label_view_{name}"), place) for name, place in _VIEWS.items()],
+                value=_VIEWS["both"],
+                label=_tr("label_view"),
+                elem_id="view",
+                min_width=280,
+            )
+        self._html("legend")
+        with gr.Row():
+            for key in SHOWN_MODELS:
+                with gr.Column(min_width=300):
+                    self.parts[f"map-{key}"] = gr.ImageSlider(
+                        label=_tr(f"label_map_{key}"),
+                        format="jpeg",
+                        height=320,
+                        interactive=False,
+                        buttons=["fullscreen"],
+                        elem_id=f"map-{key}",
+                    )
+                    self._html(f"caption-{key}")
+        self._html("agreement")
+        self._html("faithful")
+        self._html("differential")
+        self._html("classes")
+
+    def _certainty(self) -> None:
+        self._html("certainty")
+        with gr.Row():
+            for key in SHOWN_MODELS:
+                with gr.Column(min_width=300):
+                    self._plot(f"histogram-{key}")
+        self._html("bands")
+        with gr.Row():
+            for name in ("reliability", "decision"):
+                with gr.Column(min_width=300):
+                    self._html(name)
+                    self._plot(f"{name}-plot")
+
+    def _groups(self) -> None:
+        self._html("groups")
+        self._html("subgroups")
+
+    def _about(self) -> None:
+        self._html("about", elem_classes="about")
+
+    def _button(self, name: str, label: str | None = None, **options: Any) -> None:
+        self.parts[name] = gr.Button(
+            _tr(f"label_{label or name}"),
+            min_width=120,
+            elem_classes="preset",
+            elem_id=name,
+            **options,
+        )

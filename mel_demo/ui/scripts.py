@@ -1,0 +1,47 @@
+"""What the browser does by itself: the link, the report's download, a tap on the ROC curve."""
+
+QUERY = "() => location.search"
+"""-> the query of the page's address."""
+
+REMEMBER = """(sensitivity, prevalence) => {
+  const address = new URL(location);
+  address.searchParams.set('sensitivity', +(sensitivity / 100).toFixed(4));
+  address.searchParams.set('prevalence', +(prevalence / 100).toFixed(4));
+  history.replaceState(history.state, '', address);
+}"""
+"""Target sensitivity and prevalence in percent -> the page's address, so that it carries them."""
+
+COPY = """async () => {
+  const button = document.querySelector('#link');
+  try {
+    await navigator.clipboard.writeText(location.href);
+    button.classList.add('done');
+    setTimeout(() => button.classList.remove('done'), 2500);
+  } catch {
+    // Without https a page may not write to the clipboard: show the address to be copied by hand.
+    prompt('', location.href);
+  }
+}"""
+
+SAVE = """(page) => {
+  if (!page) return;
+  const link = document.createElement('a');
+  link.href = URL.createObjectURL(new Blob([page], {type: 'text/html'}));
+  link.download = 'melanoma-screening-report.html';
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}"""
+"""One HTML document -> a download, made in the browser's memory."""
+
+TAPS = """document.addEventListener('click', event => {
+  const plot = event.target.closest?.('#roc .js-plotly-plot');
+  if (!plot || !plot._fullLayout) return;
+  const {xaxis, yaxis} = plot._fullLayout, box = plot.getBoundingClientRect();
+  const x = xaxis.p2d(event.clientX - box.left - xaxis._offset);
+  const y = yaxis.p2d(event.clientY - box.top - yaxis._offset);
+  if (x >= -0.02 && x <= 1.02 && y >= -0.02 && y <= 1.02) trigger('click', {x, y});
+});"""
+"""A tap anywhere in the ROC figure -> a click event with the figure's own coordinates (0..1).
+
+Plotly tells of taps on its points alone, and a finger rarely hits one.
+"""
