@@ -1,5 +1,6 @@
 """What measured faithfulness of evidence maps means, in a word a measure. Pure."""
 
+import math
 from enum import StrEnum
 
 from mel_demo.measured import Faithfulness, Interval
@@ -27,4 +28,5 @@ def belief(found: Faithfulness, measure: str) -> Belief:
 
 
 def _value(interval: Interval) -> float:
-    return interval.value
+    # Where every map was empty there is nothing to believe in.
+    return -math.inf if interval.value is None else interval.value

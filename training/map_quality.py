@@ -112,7 +112,8 @@ def explain(
     }
     shared = _overlap(networks, manifest, validation, amount.images)
     content = json.loads((weights / FILE_NAME).read_text(encoding="utf-8"))
-    content["map_overlap"] = asdict(shared)
+    if shared is not None:
+        content["map_overlap"] = asdict(shared)
     for role, faithfulness in found.items():
         content["models"][role]["evidence"]["faithfulness"] = faithfulness_entry(faithfulness)
     write_json(
@@ -123,7 +124,7 @@ def explain(
             "git_commit": git_commit(),
             "images": len(rows),
             "road_images": min(amount.road, len(rows)),
-            "map_overlap": asdict(shared),
+            "map_overlap": shared and asdict(shared),
             "faithfulness": {role: faithfulness_entry(value) for role, value in found.items()},
         },
     )
@@ -197,8 +198,10 @@ def _measure(
 
 
 def _mean(values: np.ndarray, lesion_ids: np.ndarray) -> Interval:
-    """Mean over images that have a value, with a 95 % interval over lesions."""
+    """Mean over images that have a value, with a 95 % interval over lesions; all None without."""
     held = np.isfinite(values)
+    if not held.any():
+        return Interval(None, None, None)
     bootstrap = Bootstrap(lesion_ids[: len(values)][held])
     sums = bootstrap.sums(np.stack([values[held], np.ones(held.sum())], axis=1))
     return interval(float(values[held].mean()), sums[:, 0] / sums[:, 1])
@@ -209,22 +212,30 @@ def _overlap(
     manifest: Manifest,
     pixels: Pixels,
     count: int,
-) -> MapOverlap:
-    """Overlaps of teacher's and student's served maps, of the same and of two images."""
+) -> MapOverlap | None:
+    """Overlaps of teacher's and student's served maps, of the same and of two images.
+
+    None where no image has two maps that are not empty.
+    """
     rows = _sample(pixels.images, count)
     maps = {
         role: np.concatenate(list(_served(networks[role][0], manifest.models[role], pixels, rows)))
         for role in ROLES
     }
     same, other = (
-        [map_agreement.overlap(*pair) for pair in zip(maps["teacher"], second, strict=True)]
+        [
+            value
+            for pair in zip(maps["teacher"], second, strict=True)
+            if (value := map_agreement.overlap(*pair)) is not None
+        ]
         for second in (maps["student"], np.roll(maps["student"], 1, axis=0))
     )
-    held = [value for value in same if value is not None]
+    if not (same and other):
+        return None
     return MapOverlap(
-        usual=round(float(np.median(held)), 4),
-        chance=round(float(np.quantile([v for v in other if v is not None], 0.95)), 4),
-        images=len(held),
+        usual=round(float(np.median(same)), 4),
+        chance=round(float(np.quantile(other, 0.95)), 4),
+        images=len(same),
     )
 
 
