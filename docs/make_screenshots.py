@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from PIL import Image
 
-from docs.drawn_lesion import drawn_lesion
 from tests.running import NotStartedError, running_app
 
 if TYPE_CHECKING:
@@ -30,16 +29,25 @@ class Shot:
 
     name: str
     width: int
+    tab: str
     last: str
     options: dict[str, Any] = field(default_factory=dict)
 
 
 SHOTS = (
-    Shot("page-desktop", 1280, "#caption-student"),
-    Shot("page-dark", 1280, "#roc", {"color_scheme": "dark"}),
-    Shot("page-phone", 390, "#preset", {"device_scale_factor": 2}),
+    Shot("page-desktop", 1280, "evidence", "#caption-student"),
+    Shot("page-desktop-dark", 1280, "certainty", "#histogram-student", {"color_scheme": "dark"}),
+    Shot("page-phone", 390, "costs", "#crowds", {"device_scale_factor": 2}),
+    Shot(
+        "page-phone-dark",
+        390,
+        "evidence",
+        "#caption-teacher",
+        {"device_scale_factor": 2, "color_scheme": "dark"},
+    ),
 )
-_TALL = 2400
+DRAWING = Path(__file__).parents[1] / "mel_demo/ui/examples/irregular.jpg"
+_TALL = 4000
 """Height of the window in pixels: more than any picture, so that no part waits for scrolling."""
 
 
@@ -58,24 +66,23 @@ def main(
 
     output_dir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
-        lesion = Path(name) / "lesion.jpg"
-        drawn_lesion().save(lesion, quality=95)
         try:
             with running_app(weights.resolve(), Path(name) / "cache") as app, browser() as chrome:
                 for shot in SHOTS:
                     path = output_dir / f"{shot.name}.png"
-                    _take(chrome, app.url, lesion, path, shot)
+                    _take(chrome, app.url, path, shot)
                     print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
         except NotStartedError as error:
             sys.exit(str(error))
 
 
-def _take(chrome: "Browser", url: str, lesion: Path, path: Path, shot: Shot) -> None:
+def _take(chrome: "Browser", url: str, path: Path, shot: Shot) -> None:
     from tests.browsing import open_page, upload
 
     page = open_page(chrome, url, shot.width, _TALL, **shot.options)
-    upload(page, str(lesion))
-    page.wait_for_selector("#map-student img", state="attached")
+    upload(page, str(DRAWING))
+    page.click(f"#tab-{shot.tab}-button")
+    page.wait_for_selector(shot.last)
     page.wait_for_function("[...document.images].every((image) => image.naturalWidth > 0)")
     page.wait_for_timeout(800)  # the figures' and the map handle's own transitions
     end = page.locator(shot.last).bounding_box()

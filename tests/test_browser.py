@@ -11,7 +11,12 @@ from PIL import Image
 if not os.environ.get("CI"):
     pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install -e .[dev]")
 
+from axe_playwright_python.sync_playwright import Axe
+
+from mel_demo import conformal
+from mel_demo.drawings import DRAWINGS
 from mel_demo.operating_point import choose
+from mel_demo.prevalence import natural_frequencies, predictive_values
 from mel_demo.screening import Screener
 from mel_demo.ui import words
 from mel_demo.ui.texts import Texts
@@ -30,6 +35,7 @@ SIZES = {"desk": (1280, 860), "phone": (390, 844)}
 BOTH = ("teacher", "student")
 TABS = ("costs", "evidence", "certainty", "groups", "about")
 T = Texts()
+EXAMPLES = Path(__file__).parents[1] / "mel_demo/ui/examples"
 CONTRAST = Path(__file__).with_name("contrast.js").read_text(encoding="utf-8")
 REMOVE = "#upload [aria-label='Remove Image']"
 
@@ -82,6 +88,12 @@ def lesion(tmp_path_factory):
     path = tmp_path_factory.mktemp("lesion") / "lesion.jpg"
     draw_lesion("mel", seed=3, size=(600, 450)).save(path)
     return path
+
+
+@pytest.fixture(scope="module")
+def dark():
+    """A drawing with little blue, which the refusing tiny model lets pass."""
+    return EXAMPLES / "irregular-dark.jpg"
 
 
 @pytest.fixture(scope="module")
@@ -277,3 +289,174 @@ def test_nothing_leaves_this_machine_and_nothing_is_wrong_in_the_console(chrome,
     assert page.evaluate("document.documentElement.lang") == "en"
     assert "Melanoma screening" in page.title()
     context.close()
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """The page of models that were measured for everything, and refuse what is blue."""
+    folder = tmp_path_factory.mktemp("measured")
+    weights = write_weights_apart(folder / "weights", evidence=True, refusing=True)
+    with running_app(weights, folder / "cache") as running:
+        yield running, Screener(weights, threads=1).manifest
+
+
+@pytest.fixture(params=list(SIZES))
+def full(request, chrome, measured):
+    with visiting(chrome, measured[0], *SIZES[request.param]) as opened:
+        yield opened, measured[1]
+
+
+def test_prevalence_changes_the_people_and_the_predictive_values(full):
+    page, manifest = full
+    page.click("#preset-11")
+    page.wait_for_selector("#table .muted:has-text('11 %')")
+    for key in BOTH:
+        table = manifest.models[key].operating_table
+        rates = choose(table, 0.95).row.holdout_rates
+        values = predictive_values(rates, table.holdout_lesions, 0.11)
+        people = natural_frequencies(rates.sensitivity.value, rates.specificity.value, 0.11)
+        figure = f"#crowds figure[data-model={key}]"
+        assert T.share(values.ppv) in text(page, f"{figure} [data-value=ppv]")
+        assert f"{people.referred} would be referred" in text(page, figure)
+        drawn = page.locator(f"{figure} svg path.found").first.get_attribute("d")
+        assert drawn.count("M") in (people.found, people.found + 1), "one mark a person, one legend"
+        assert T.share(values.ppv) in text(page, f"#table tr.{key} [data-cell=ppv]")
+    assert fits(page)
+
+
+def test_a_threshold_and_a_tap_on_the_roc_move_the_slider(full):
+    page, manifest = full
+    page.click("#more-ways button")
+    page.fill("#threshold input", "20")
+    page.press("#threshold input", "Enter")
+    page.wait_for_selector("#measured caption:has-text('Set to catch 80 %')")
+    assert page.input_value("#target input[type=range]") == "80"
+    row = manifest.models["teacher"].operating_table.rows[17]
+    place = page.evaluate(
+        """([x, y]) => {
+          const plot = document.querySelector('#roc .js-plotly-plot');
+          const {xaxis, yaxis} = plot._fullLayout;
+          plot.scrollIntoView({block: 'center'});
+          const {left, top} = plot.getBoundingClientRect();
+          return [left + xaxis._offset + xaxis.d2p(x), top + yaxis._offset + yaxis.d2p(y)];
+        }""",
+        [row.holdout.fp / row.holdout.others, row.holdout.tp / row.holdout.melanomas],
+    )
+    page.mouse.click(*place)
+    page.wait_for_selector("#measured caption:has-text('Set to catch 90 %')")
+    assert float(page.input_value("#threshold input")) == pytest.approx(100 * row.threshold)
+
+
+def test_a_link_opens_the_setting_it_was_copied_from(full, chrome, measured):
+    page, _ = full
+    slide(page, "Home", "80")
+    page.wait_for_function("location.search.includes('sensitivity=0.8')")
+    address = page.evaluate("location.href")
+    other = page.context.new_page()
+    other.goto(address)
+    other.wait_for_selector("#measured caption:has-text('Set to catch 80 %')")
+    assert other.input_value("#target input[type=range]") == "80"
+
+
+def test_the_certainty_tab_shows_this_image_among_the_measured(full, dark):
+    page, manifest = full
+    upload(page, dark)
+    tab(page, "certainty")
+    for key in BOTH:
+        page.wait_for_selector(f"#histogram-{key} .main-svg")
+        assert "this image" in text(page, f"#histogram-{key}")
+        band = conformal.band(
+            manifest.models[key].evidence.conformal,
+            0.95,
+            choose(manifest.models[key].operating_table, 0.95).threshold,
+        )
+        assert T.percent(band.high) in text(page, f"[data-band={key}]")
+    for plot in ("reliability-plot", "decision-plot"):
+        page.wait_for_selector(f"#{plot} .main-svg")
+    assert fits(page)
+
+
+def test_the_groups_tab_shows_the_manifests_groups(full):
+    page, manifest = full
+    tab(page, "groups")
+    for key in BOTH:
+        for group in manifest.models[key].evidence.subgroups["sex"]:
+            row = f"#subgroups tr[data-group={group.name}]"
+            assert T.share(group.sensitivity) in text(
+                page, f"{row} td.{key}[data-rate=sensitivity]"
+            )
+    assert "few cases" in text(page, "#subgroups tr[data-group=male]")
+    assert fits(page)
+
+
+def test_no_dermoscopy_is_refused_until_the_person_insists(full, tmp_path):
+    page, _ = full
+    Image.new("RGB", (200, 200), (0, 0, 255)).save(tmp_path / "blue.png")
+    upload(page, tmp_path / "blue.png", until=".status.refused")
+    assert "does not look like a dermoscopy image" in text(page, "#status")
+    for key in BOTH:
+        assert "Waiting" in text(page, f".card.{key}")
+    page.click("#insist")
+    page.wait_for_selector(".card.teacher:not(.empty)")
+    assert "do not rely on anything below" in text(page, "#status")
+    assert page.is_hidden("#insist")
+
+
+def test_another_diagnosis_and_view_can_be_chosen(full, dark):
+    page, _ = full
+    upload(page, dark)
+    tab(page, "evidence")
+    page.click("#class input")
+    page.get_by_role("option", name=T("dx_nv")).click()
+    page.wait_for_selector("#caption-teacher:has-text('melanocytic nevus')")
+    page.get_by_label(T("label_view_map"), exact=True).check()
+    page.wait_for_function("document.querySelector('#map-teacher img').naturalWidth > 0")
+    assert fits(page)
+
+
+def test_the_report_is_downloaded_whole(full, dark, tmp_path):
+    page, manifest = full
+    assert page.is_disabled("#report")
+    upload(page, dark)
+    page.wait_for_selector("#report:not([disabled])")
+    with page.expect_download() as download:
+        page.click("#report")
+    document = Path(download.value.path()).read_text(encoding="utf-8")
+    assert download.value.suggested_filename.endswith(".html")
+    assert manifest.models["student"].sha256 in document
+    assert dark.name not in document
+
+
+def test_a_drawing_of_the_gallery_is_judged(full):
+    page, _ = full
+    page.locator("#examples button").nth(list(DRAWINGS).index("nevus-dark")).click()
+    page.wait_for_selector(".card.teacher:not(.empty)")
+
+
+@pytest.mark.parametrize(("locale", "says"), [("de-DE", "Melanom"), ("es-ES", "melanoma")])
+def test_the_page_speaks_the_browsers_language(chrome, measured, dark, locale, says):
+    with visiting(chrome, measured[0], *SIZES["phone"], locale=locale) as page:
+        t = Texts(locale[:2])
+        page.wait_for_selector(f"h1:has-text('{t('title')}')")
+        page.wait_for_selector(f"#upload:has-text('{t('label_upload')}')")
+        upload(page, dark)
+        assert t("melanoma_probability") in text(page, ".card.teacher")
+        assert "Set to catch" not in text(page, "#measured")
+        for name in TABS:
+            tab(page, name)
+            assert fits(page), name
+
+
+@pytest.mark.parametrize(("size", "scheme"), [("desk", "light"), ("phone", "dark")])
+def test_axe_finds_nothing_serious(chrome, measured, dark, size, scheme):
+    with visiting(chrome, measured[0], *SIZES[size], color_scheme=scheme) as page:
+        upload(page, dark)
+        for name in TABS:
+            tab(page, name)
+            found = Axe().run(page).response["violations"]
+            serious = {
+                rule["id"]: [node["html"][:160] for node in rule["nodes"]]
+                for rule in found
+                if rule["impact"] in ("serious", "critical")
+            }
+            assert serious == {}, name

@@ -18,7 +18,7 @@ from mel_demo.ui.texts import LANGUAGES, catalogue
 from mel_demo.ui.upload import image_input
 from mel_demo.ui.view import SHOWN_MODELS
 
-EXAMPLES = Path(__file__).with_name("examples")
+EXAMPLES = tuple(Path(__file__).with_name("examples") / f"{name}.jpg" for name in DRAWINGS)
 """Written by `python -m mel_demo draw mel_demo/ui/examples`."""
 PRESETS = (1, 2, 11)
 """Prevalences in percent with a button of their own."""
@@ -42,6 +42,7 @@ class Layout:
             "shown": gr.State(False),
             "query": gr.Textbox(visible=False),
             "document": gr.Textbox(visible=False),
+            "drawings": gr.Textbox(visible=False),
         }
         self._html("header")
         with gr.Row():
@@ -80,13 +81,13 @@ class Layout:
             alt_text="The image to judge",
         )
         self.parts["upload"] = upload
-        gr.Examples(
-            [[str(EXAMPLES / f"{name}.jpg")] for name in DRAWINGS],
-            inputs=upload,
+        self.parts["examples"] = gr.Dataset(
+            components=[upload],
+            samples=[[str(path)] for path in EXAMPLES],
+            type="index",
             label=_tr("label_examples"),
-            examples_per_page=len(DRAWINGS),
+            samples_per_page=len(EXAMPLES),
             elem_id="examples",
-            api_visibility="private",
         )
 
     def _verdicts(self) -> None:

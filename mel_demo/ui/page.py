@@ -23,7 +23,7 @@ from mel_demo.prevalence import DEFAULT_PREVALENCE, MAX_PREVALENCE, MIN_PREVALEN
 from mel_demo.screening import Screener
 from mel_demo.ui import judge, panels, scripts, view
 from mel_demo.ui.judge import Judged
-from mel_demo.ui.layout import PRESETS, TRANSLATIONS, Layout
+from mel_demo.ui.layout import EXAMPLES, PRESETS, TRANSLATIONS, Layout
 from mel_demo.ui.texts import LANGUAGES, Texts, catalogue, preferred
 from mel_demo.ui.theme import HEAD, STYLE, theme
 from mel_demo.ui.upload import image_input
@@ -198,6 +198,11 @@ class Page:
             js=scripts.QUERY,
             show_progress="hidden",
             api_visibility="private",
+        ).then(
+            fn=None,
+            inputs=part["drawings"],
+            js=scripts.NAME_DRAWINGS,
+            api_visibility="private",
         )
         redraw = {
             "fn": self._to_parts(self.on_setting),
@@ -217,6 +222,14 @@ class Page:
             concurrency_limit=2,
             api_visibility="private",
         ).then(**redraw)  # The slider may have moved while the models ran: it has the last word.
+        # Not gr.Examples: its answer is an update, and then Gradio makes the upload anew by class.
+        part["examples"].click(
+            lambda index: str(EXAMPLES[index]),
+            inputs=part["examples"],
+            outputs=part["upload"],
+            show_progress="hidden",
+            api_visibility="private",
+        )
         for control in (*setting, part["threshold_of"]):
             control.change(**redraw, trigger_mode="always_last")
         for control in setting:

@@ -11,6 +11,12 @@ REMEMBER = """(sensitivity, prevalence) => {
 }"""
 """Target sensitivity and prevalence in percent -> the page's address, so that it carries them."""
 
+NAME_DRAWINGS = """(names) => JSON.parse(names).forEach((name, index) => {
+  const button = document.querySelectorAll('#examples button')[index];
+  if (button) button.ariaLabel = button.title = name;
+})"""
+"""JSON list of titles -> the drawings' buttons named by them; Gradio leaves them without a name."""
+
 COPY = """async () => {
   const button = document.querySelector('#link');
   try {

@@ -5,6 +5,7 @@ image and the chosen diagnosis redraw, ``of_language`` what stays until the page
 Knows no component and no event.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from mel_demo import figures, screening_report
+from mel_demo.drawings import DRAWINGS
 from mel_demo.manifest import MELANOMA, MODEL_KEYS
 from mel_demo.map_agreement import overlap
 from mel_demo.operating_point import DEFAULT_TARGET, OperatingPoint
@@ -152,6 +154,9 @@ def of_language(t: Texts, screener: Screener) -> dict[str, Any]:
         "legend": maps.legend(t),
         "faithful": maps.faithful(t, manifest),
         "subgroups": groups.groups(t, manifest),
+        "drawings": json.dumps(
+            [t.get(f"drawing_{name}", drawing.title) for name, drawing in DRAWINGS.items()]
+        ),
         "about": about(t, manifest) + maps.faithfulness_table(t, manifest),
     }
 
