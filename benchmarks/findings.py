@@ -27,8 +27,8 @@ from rich.table import Table
 from mel_demo.errors import MelDemoError
 from mel_demo.findings import findings, measure, working_image
 from mel_demo.images import open_image
+from mel_demo.located import locate
 from mel_demo.manifest import Manifest, load_manifest
-from mel_demo.screening import default_weights
 from training import machine
 from training.data import Images, read_split
 from training.errors import TrainingError
@@ -124,7 +124,7 @@ def main(
 ) -> None:
     """Count alarms on images as they are and degraded."""
     try:
-        manifest = load_manifest(weights or default_weights())
+        manifest = load_manifest(locate(weights).folder)
         images = read_split(data, splits, "validation")
         given = Measurable(data, splits, isic2017, external)
         elsewhere = given.learned_from([ISIC_2017]).get(ISIC_2017)

@@ -15,7 +15,7 @@ import typer.core
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from mel_demo import batch, doctor, drawings, operating_point
+from mel_demo import batch, doctor, drawings, hub, operating_point
 from mel_demo.errors import MelDemoError, SettingError
 from mel_demo.screening import Screener
 
@@ -42,11 +42,12 @@ app = typer.Typer(
 )
 
 Weights = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--weights",
         metavar="DIR",
-        help="Folder with manifest.json and the models.  [default: $MEL_WEIGHTS, else weights/]",
+        help="Folder with manifest.json and the models, or a revision on the Hub: "
+        f"{hub.FORMS}.  [default: $MEL_WEIGHTS, else weights/]",
         show_default=False,
     ),
 ]

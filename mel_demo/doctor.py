@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from mel_demo.errors import MelDemoError
+from mel_demo.located import locate
 from mel_demo.manifest import load_manifest, verify_weights
-from mel_demo.screening import Screener, default_weights
+from mel_demo.screening import Screener
 
 MIN_PYTHON = (3, 11)
 REQUIREMENTS = Path(__file__).resolve().parents[1] / "requirements.txt"
@@ -30,16 +31,21 @@ class Check:
     text: str
 
 
-def examine(folder: Path | None = None, requirements: Path = REQUIREMENTS) -> Iterator[Check]:
+def examine(
+    weights: Path | str | None = None, requirements: Path = REQUIREMENTS
+) -> Iterator[Check]:
     """Check Python, packages, weights, and a run of all models, in this order.
 
-    ``folder``: the weights, None for ``default_weights()``. Stops after weights that do not fit, as
+    ``weights``: as in ``located.locate``. Stops after weights that do not fit, as
     nothing can be run with them.
     """
     yield _python()
     yield from _packages(requirements)
     try:
-        folder = default_weights() if folder is None else folder
+        located = locate(weights)
+        for origin in located.origins:
+            yield Check("fetched", True, str(origin))
+        folder = located.folder
         manifest = load_manifest(folder)
         yield Check("manifest", True, f"{folder}, format {manifest.format}, {manifest.created}")
         for key, spec in manifest.models.items():

@@ -5,7 +5,6 @@ findings: what about the image itself should make one doubt the verdict. Knows n
 threshold and no file format.
 """
 
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from mel_demo import inference
-from mel_demo.errors import WeightsError
 from mel_demo.findings import Finding, findings
 from mel_demo.inference import Model, Prediction, Prepared
+from mel_demo.located import locate
 from mel_demo.manifest import Manifest, Preprocessing, load_manifest, verify_weights
 
 
@@ -47,14 +46,15 @@ class Screening:
 
 
 class Screener:
-    """All models of a weights folder, loaded, verified and warm.
+    """All models of the weights, loaded, verified and warm.
 
-    ``folder``: holds manifest.json and the models; None means ``default_weights()``. ``threads``:
-    as in ``inference.Model``. Raises ManifestError or WeightsError. Threads may share it.
+    ``weights``: as in ``located.locate``; ``threads``: as in ``inference.Model``. Raises
+    ManifestError or WeightsError. Threads may share it.
     """
 
-    def __init__(self, folder: Path | None = None, threads: int | None = None) -> None:
-        self.folder = default_weights() if folder is None else folder
+    def __init__(self, weights: Path | str | None = None, threads: int | None = None) -> None:
+        located = locate(weights)
+        self.folder, self.origins = located.folder, located.origins
         self.manifest: Manifest = load_manifest(self.folder)
         self.models = {
             key: Model(spec, verify_weights(spec, self.folder), threads)
@@ -74,19 +74,3 @@ class Screener:
         distances = {key: prediction.distance for key, prediction in predictions.items()}
         found = tuple(findings(rgb, self.manifest, distances))
         return Screening(rgb, predictions, found, (time.perf_counter() - start) * 1000)
-
-
-def default_weights() -> Path:
-    """The folder named by the environment variable MEL_WEIGHTS, else ``weights/`` beside mel_demo.
-
-    Raises WeightsError when MEL_WEIGHTS names no folder.
-    """
-    named = os.environ.get("MEL_WEIGHTS")
-    if not named:
-        return Path(__file__).resolve().parents[1] / "weights"
-    if not Path(named).is_dir():
-        raise WeightsError(
-            f"MEL_WEIGHTS={named} is not a folder. Unset it to use the weights of the repository, "
-            "or name a folder that holds manifest.json and the models."
-        )
-    return Path(named)

@@ -260,5 +260,5 @@ def test_the_page_is_ready_within_seconds(app):
 def test_weights_that_are_not_there_are_named_without_a_traceback(tmp_path):
     with pytest.raises(NotStartedError) as caught, running_app(tmp_path / "none", tmp_path):
         pass
-    assert f"Error: MEL_WEIGHTS={tmp_path / 'none'} is not a folder" in str(caught.value)
+    assert f"Error: Weights '{tmp_path / 'none'}': not a folder" in str(caught.value)
     assert "Traceback" not in str(caught.value)

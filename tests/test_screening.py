@@ -9,11 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-import mel_demo
 from mel_demo import inference
 from mel_demo.errors import ManifestError, WeightsError
-from mel_demo.manifest import load_manifest
-from mel_demo.screening import Screener, default_weights, findings
+from mel_demo.screening import Screener, findings
 from tests.lesions import draw_lesion
 from tests.tiny_weights import melanoma_probability
 
@@ -148,18 +146,3 @@ def test_changed_weights_are_not_run(tmp_path: Path, tiny_weights: Path) -> None
     shutil.copy(folder / "teacher.onnx", folder / "student.onnx")
     with pytest.raises(WeightsError, match=r"student\.onnx"):
         Screener(folder)
-
-
-def test_default_weights(
-    tmp_path: Path, tiny_weights: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("MEL_WEIGHTS", raising=False)
-    assert default_weights() == Path(mel_demo.__file__).parents[1] / "weights"
-    monkeypatch.setenv("MEL_WEIGHTS", "")
-    assert default_weights() == Path(mel_demo.__file__).parents[1] / "weights"
-    monkeypatch.setenv("MEL_WEIGHTS", str(tiny_weights))
-    assert default_weights() == tiny_weights
-    assert Screener().manifest == load_manifest(tiny_weights)
-    monkeypatch.setenv("MEL_WEIGHTS", str(tmp_path / "nowhere"))
-    with pytest.raises(WeightsError, match=r"MEL_WEIGHTS=.*nowhere is not a folder"):
-        default_weights()

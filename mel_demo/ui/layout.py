@@ -60,6 +60,7 @@ class Layout:
             ):
                 with gr.Tab(_tr(f"tab_{name}"), id=name, elem_id=f"tab-{name}"):
                     fill()
+        self._html("footer")
 
     def _html(self, name: str, **options: Any) -> None:
         self.parts[name] = gr.HTML(self._start.get(name, ""), elem_id=name, **options)

@@ -3,16 +3,24 @@
 Everything a picture shows also stands here in words. Knows no Gradio, no event and no model.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 from mel_demo.conformal import Outcome
+from mel_demo.hub import Origin
 from mel_demo.manifest import Manifest, ModelSpec
 from mel_demo.operating_point import OperatingPoint
 from mel_demo.screening import Finding, Prediction
 from mel_demo.ui import words
 from mel_demo.ui.judge import Verdict
 from mel_demo.ui.texts import Texts
+
+
+def footer(t: Texts, manifest: Manifest, origins: Sequence[Origin]) -> str:
+    """Which weights are served, and from where."""
+    key = "footer_hub" if origins else "footer_own"
+    said = t(key, created=manifest.created[:10], origins=", ".join(map(str, origins)))
+    return f'<p class="muted footer">{escape(said)}</p>'
 
 
 def header(t: Texts) -> str:

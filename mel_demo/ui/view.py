@@ -154,6 +154,7 @@ def of_language(t: Texts, screener: Screener) -> dict[str, Any]:
         "legend": maps.legend(t),
         "faithful": maps.faithful(t, manifest),
         "subgroups": groups.groups(t, manifest),
+        "footer": panels.footer(t, manifest, screener.origins),
         "drawings": json.dumps(
             [t.get(f"drawing_{name}", drawing.title) for name, drawing in DRAWINGS.items()]
         ),
