@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mel_demo.errors import MelDemoError
-from training.config import load_recipe
+from training.config import RECIPES, load_recipe
 from training.errors import RecipeError, TrainingError
 
 app = typer.Typer(
@@ -21,7 +21,6 @@ app = typer.Typer(
 )
 console = Console()
 
-RECIPES = Path(__file__).parent / "recipes"
 WEIGHTS = Path("weights")
 Data = Annotated[
     Path | None,
@@ -63,6 +62,12 @@ Rounds = Annotated[
 ]
 Seed = Annotated[int | None, typer.Option(help="Seed of weights, order and views.")]
 Precision = Annotated[Literal["no", "bf16", "fp16"] | None, typer.Option(help="Mixed precision.")]
+AllowDirty = Annotated[
+    bool, typer.Option("--allow-dirty", help="Publish with changes that are in no commit.")
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Write what would be uploaded, and upload nothing.")
+]
 Tracker = Annotated[
     Literal["trackio", "wandb"] | None, typer.Option(help="Log each epoch there too.")
 ]
@@ -516,6 +521,51 @@ def report(
         images,
         worst,
     )
+
+
+@app.command()
+def push(
+    teacher: Annotated[str, typer.Option(metavar="USER/REPO", help="The teacher's repository.")],
+    student: Annotated[
+        str, typer.Option(metavar="USER/REPO", help="The student's, fp32 and INT8 together.")
+    ],
+    weights: Annotated[Path, typer.Option(help="Folder with the models.")] = WEIGHTS,
+    teacher_run: Annotated[Path, typer.Option(help="Run folder.")] = Path("runs/teacher"),
+    student_run: Annotated[Path, typer.Option(help="Run folder.")] = Path("runs/student"),
+    private: Annotated[bool, typer.Option("--private", help="Make new repositories private.")] = (
+        False
+    ),
+    create_pr: Annotated[
+        bool, typer.Option("--create-pr", help="Open pull requests instead of writing to main.")
+    ] = False,
+    tag: Annotated[str | None, typer.Option(help="Name the pushed commits, such as v1.")] = None,
+    allow_dirty: AllowDirty = False,
+    dry_run: DryRun = False,
+    output: Annotated[Path, typer.Option(help="Where --dry-run writes.")] = Path("runs/push"),
+) -> None:
+    """Publish teacher and student on the Hub: ONNX, safetensors for timm, manifest, model card."""
+    from training.publish import prepare, publish, source
+
+    repos = {"teacher": teacher, "student": student}
+    runs = {"teacher": teacher_run, "student": student_run}
+    if dry_run:
+        for role, folder in prepare(repos, weights, runs, output, allow_dirty).items():
+            console.print(f"{repos[role]}: read {folder}", highlight=False)
+        return
+    with console.status("Checking, then uploading"):
+        pushed = publish(
+            repos,
+            weights,
+            runs,
+            allow_dirty=allow_dirty,
+            private=private,
+            create_pr=create_pr,
+            tag=tag,
+        )
+    for made in pushed.values():
+        console.print(made.url, highlight=False)
+    if not create_pr:
+        typer.echo(f"MEL_WEIGHTS={source(pushed)}")
 
 
 def _train(

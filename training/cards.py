@@ -5,6 +5,10 @@ from pathlib import Path
 from mel_demo.manifest import CLASS_NAMES, ModelSpec
 from training.words import METRICS, PERCENT, megabytes, show
 
+PURPOSE = f"""A classifier of dermoscopic images into seven diagnoses ({", ".join(CLASS_NAMES)}),
+used to screen for melanoma. **For research and demonstration only: not a medical device, and no
+basis for a decision about a patient.**
+"""
 _DERMOSCOPY = {
     "validation": "dermoscopy: validation (chosen on)",
     "holdout": "dermoscopy: holdout",
@@ -19,6 +23,21 @@ _STARTS = {
 
 def model_card(spec: ModelSpec) -> str:
     """The card of one model; every number in it is the manifest's."""
+    return f"""---
+license: cc-by-nc-4.0
+library_name: onnxruntime
+pipeline_tag: image-classification
+tags: [dermoscopy, melanoma, research]
+---
+
+# mel_demo {spec.key}: {spec.architecture}
+
+{PURPOSE}
+{measured(spec)}"""
+
+
+def measured(spec: ModelSpec) -> str:
+    """What the file is, its data, what was measured, and its limits: Markdown without a title."""
     data, training = spec.data, spec.training
     holdout = spec.operating_table.holdout_lesions
     more = "".join(
@@ -30,19 +49,7 @@ def model_card(spec: ModelSpec) -> str:
         f"| {show(spec.metrics['validation'][name], name in PERCENT)} |"
         for name, words in METRICS.items()
     )
-    return f"""---
-license: cc-by-nc-4.0
-library_name: onnxruntime
-pipeline_tag: image-classification
-tags: [dermoscopy, melanoma, research]
----
-
-# mel_demo {spec.key}: {spec.architecture}
-
-A classifier of dermoscopic images into seven diagnoses ({", ".join(CLASS_NAMES)}), used to screen
-for melanoma. **For research and demonstration only: not a medical device, and no basis for a
-decision about a patient.**
-
+    return f"""
 - File: `{spec.file}`, {megabytes(spec.bytes)} MB, {spec.parameters / 1e6:.2f} million parameters,
   SHA-256 `{spec.sha256}`.
 - Input `image`: RGB, {spec.preprocessing.size} x {spec.preprocessing.size}, the image's centre
@@ -95,7 +102,7 @@ def _groups(spec: ModelSpec) -> str:
     )
     band = spec.evidence.conformal
     return f"""
-### For whom
+## For whom
 
 Holdout by group, at the 95 % setting. "few": less than 20 lesions of either kind, too few to
 conclude anything. HAM10000 does not say whose skin is dark.
@@ -121,11 +128,12 @@ def _maps(spec: ModelSpec) -> str:
         for name, measures in found.methods.items()
     )
     return f"""
-### Evidence maps
+## Evidence maps
 
-On {found.images} holdout images with lesion masks, half of melanomas as far as there are: share of
-the map inside the lesion (arXiv 1910.01279), strongest point inside it (arXiv 1608.00507), and ROAD
-in log-odds (arXiv 2202.00449, on fewer images). "random" is noise, "centre" a blob in the middle.
+On {found.images} holdout images with lesion masks, half of them melanomas where there are enough:
+share of the map inside the lesion (arXiv 1910.01279), strongest point inside it (arXiv 1608.00507),
+and ROAD in log-odds (arXiv 2202.00449, on fewer images). "random" is noise, "centre" a blob in
+the middle.
 
 | maps | inside the lesion | pointing game | ROAD |
 | --- | --- | --- | --- |
@@ -188,5 +196,7 @@ photographs of skin without a dermatoscope were not measured.
 
 
 def _start(init: str) -> str:
+    if init.startswith("best.safetensors"):
+        return f"the best of an earlier run, {init}; the head of the recipe names it."
     notes = [note for name, note in _STARTS.items() if name in init]
     return " ".join([f"{init}.", *notes])

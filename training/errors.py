@@ -8,7 +8,8 @@ class TrainingError(Exception):
     ├── DataError      the image folder, metadata, cache or splits are not usable
     ├── RecipeError    a recipe or an option has a value that cannot be used
     ├── RunError       a run folder is missing, in the way, or of another recipe
-    └── ExportError    an exported file is not equal to its source
+    ├── ExportError    an exported file is not equal to its source
+    └── PublishError   something cannot be published, or the Hub refused it
     """
 
 
@@ -22,6 +23,10 @@ class RecipeError(TrainingError):
 
 class RunError(TrainingError):
     """A run folder is missing, in the way, or was made by another recipe."""
+
+
+class PublishError(TrainingError):
+    """Something is not fit to be published, or the Hub refused it."""
 
 
 class ExportError(TrainingError):

@@ -19,7 +19,8 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from mel_demo.figures import COLOURS
-from mel_demo.manifest import CLASS_NAMES, Counts, Interval
+from mel_demo.manifest import CLASS_NAMES, Counts, Interval, OperatingTable
+from mel_demo.operating_point import DEFAULT_TARGET, choose
 from training.metrics import ECE_BINS, Judged
 from training.splits import SPLITS
 
@@ -129,6 +130,21 @@ def roc(
             zorder=3,
         )
         _dot(axes, key, x, y)
+    _percent(axes, "false alarms, % of the other images", "melanomas caught, %")
+    axes.legend(loc="lower right")
+
+
+@_styled
+def measured_roc(axes: Axes, tables: Mapping[str, OperatingTable]) -> None:
+    """ROC on holdout from released operating tables; a dot at the default target sensitivity."""
+    for key, table in tables.items():
+        rows = [row.holdout for row in table.rows]
+        false_alarms = [0, *(100 * row.fp / row.others for row in rows), 100]
+        caught = [0, *(100 * row.tp / row.melanomas for row in rows), 100]
+        axes.step(false_alarms, caught, where="post", label=NAMES[key], **_line(key))
+        chosen = choose(table, DEFAULT_TARGET).row.holdout
+        _dot(axes, key, 100 * chosen.fp / chosen.others, 100 * chosen.tp / chosen.melanomas)
+    axes.plot([0, 100], [0, 100], color=PALETTE["line"], linewidth=1)
     _percent(axes, "false alarms, % of the other images", "melanomas caught, %")
     axes.legend(loc="lower right")
 
