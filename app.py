@@ -3,10 +3,19 @@
 GRADIO_SERVER_NAME and GRADIO_SERVER_PORT choose where it listens, MEL_WEIGHTS which weights.
 """
 
+import os
 import sys
 
 from mel_demo.errors import MelDemoError
 from mel_demo.ui.page import build, launch_options
+
+if os.environ.get("SPACES_ZERO_GPU"):
+    import spaces
+
+    @spaces.GPU
+    def _unused() -> None:
+        """A Space on ZeroGPU ends unless it has such a function; the models here need no GPU."""
+
 
 if __name__ == "__main__":
     try:

@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +19,11 @@ START_LIMIT = 60
 
 @dataclass(frozen=True)
 class Running:
-    """Where the app answers, and the seconds from its start to its first answer."""
+    """Where the app answers, the seconds from its start to its first answer, and its process."""
 
     url: str
     seconds: float
+    process: subprocess.Popen
 
 
 class NotStartedError(Exception):
@@ -30,10 +31,16 @@ class NotStartedError(Exception):
 
 
 @contextmanager
-def running_app(weights: Path, cache: Path) -> Iterator[Running]:
+def running_app(
+    weights: Path | str,
+    cache: Path,
+    root: Path = ROOT,
+    python: str = sys.executable,
+    more: Mapping[str, str] | None = None,
+) -> Iterator[Running]:
     """``python app.py`` on a free port with ``weights``; uploads are kept below ``cache``.
 
-    Raises NotStartedError.
+    ``root``: the source tree. ``more``: environment variables. Raises NotStartedError.
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -42,13 +49,14 @@ def running_app(weights: Path, cache: Path) -> Iterator[Running]:
         "MEL_WEIGHTS": str(weights),
         "GRADIO_SERVER_PORT": str(port),
         "GRADIO_TEMP_DIR": str(cache),
+        **(more or {}),
     }
     url = f"http://127.0.0.1:{port}"
     # A file and not a pipe: nobody would read the pipe while the app writes.
     with tempfile.TemporaryFile("w+") as log:
         start = time.monotonic()
         process = subprocess.Popen(
-            [sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=log, stderr=log, text=True
+            [python, "app.py"], cwd=root, env=environment, stdout=log, stderr=log, text=True
         )
         try:
             while not _answers(url):
@@ -58,7 +66,7 @@ def running_app(weights: Path, cache: Path) -> Iterator[Running]:
                     log.seek(0)
                     raise NotStartedError(f"app.py did not start:\n{log.read()}")
                 time.sleep(0.05)
-            yield Running(url, time.monotonic() - start)
+            yield Running(url, time.monotonic() - start, process)
         finally:
             process.terminate()
             process.wait(timeout=30)

@@ -79,7 +79,9 @@ def test_what_needs_no_model_loads_no_runtime(module: str) -> None:
 
 @pytest.mark.parametrize("path", [*SOURCES, ROOT / "app.py"], ids=named)
 def test_serving_imports_only_what_it_installs(path: Path) -> None:
-    foreign = tops_of(path) - set(sys.stdlib_module_names) - {"mel_demo"}
+    # On a ZeroGPU Space that package is there, and nowhere else is it asked for.
+    allowed = {"mel_demo", "spaces"} if path.name == "app.py" else {"mel_demo"}
+    foreign = tops_of(path) - set(sys.stdlib_module_names) - allowed
     assert foreign <= set(SERVING)
 
 

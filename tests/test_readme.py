@@ -8,13 +8,17 @@ import typer
 import typer.main
 
 from mel_demo.cli import app as serving
+from mel_demo.manifest import load_manifest
 from training.__main__ import app as training
+from training.config import RECIPES, load_recipe
+from training.hub_cards import hub_card
+from training.hub_repo import ROLES
 from training.results import write_results
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(
-    r"python -m (mel_demo|training) ([a-z]+)([^\n`#]*)",
+    r"python -m (mel_demo|training) ([a-z-]+)([^\n`#]*)",
     README + "".join(path.read_text() for path in (ROOT / "training/recipes").glob("*.yaml")),
 )
 
@@ -50,4 +54,16 @@ def test_the_two_commands_come_first():
 def test_the_results_table_is_the_manifests():
     assert write_results(ROOT / "weights", ROOT / "README.md", check=True), (
         "README's results are stale: run `python -m training results`"
+    )
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_the_cards_to_read_are_those_that_would_be_pushed(role):
+    manifest = load_manifest(ROOT / "weights")
+    specs = [manifest.models[key] for key in ROLES[role]]
+    repos = {"teacher": "USER/mel-teacher", "student": "USER/mel-student"}
+    dataset = load_recipe(RECIPES / specs[0].recipe).source.repository
+    assert (ROOT / f"docs/hub/{role}.md").read_text() == str(hub_card(specs, repos, dataset)), (
+        "stale: `python -m training push --teacher USER/mel-teacher --student USER/mel-student "
+        "--dry-run`, then copy the two README.md to docs/hub"
     )

@@ -550,7 +550,7 @@ def push(
     runs = {"teacher": teacher_run, "student": student_run}
     if dry_run:
         for role, folder in prepare(repos, weights, runs, output, allow_dirty).items():
-            console.print(f"{repos[role]}: read {folder}", highlight=False)
+            typer.echo(f"{repos[role]}: read {folder}")
         return
     with console.status("Checking, then uploading"):
         pushed = publish(
@@ -563,9 +563,46 @@ def push(
             tag=tag,
         )
     for made in pushed.values():
-        console.print(made.url, highlight=False)
+        typer.echo(made.url)
     if not create_pr:
         typer.echo(f"MEL_WEIGHTS={source(pushed)}")
+
+
+@app.command()
+def push_space(
+    space: Annotated[str, typer.Argument(metavar="USER/SPACE")],
+    teacher: Annotated[
+        str | None,
+        typer.Option(metavar="USER/REPO@REVISION", help="Models on the Hub, left there."),
+    ] = None,
+    student: Annotated[
+        str | None, typer.Option(metavar="USER/REPO@REVISION", help="The student beside it.")
+    ] = None,
+    weights: Annotated[
+        Path, typer.Option(help="Without the two above: folder with the models to copy.")
+    ] = WEIGHTS,
+    hardware: Annotated[
+        str | None, typer.Option(help="Such as cpu-basic, cpu-upgrade or zero-a10g.")
+    ] = None,
+    private: Annotated[bool, typer.Option("--private", help="Make a new Space private.")] = False,
+    dry_run: DryRun = False,
+    output: Annotated[Path, typer.Option(help="Where --dry-run writes.")] = Path("runs/space"),
+) -> None:
+    """Deploy the page as a Space: its code, and its models copied or by reference to the Hub."""
+    import tempfile
+
+    from training.space import build, pin, push_space
+
+    if (teacher is None) != (student is None):
+        raise RecipeError("Give both --teacher and --student, or neither to copy the models.")
+    pinned = pin(f"{teacher},{student}") if teacher else []
+    if dry_run:
+        typer.echo(f"{space}: read {build(space, output, weights, pinned)}")
+        return
+    with tempfile.TemporaryDirectory() as name, console.status(f"Deploying {space}"):
+        folder = build(space, Path(name) / "space", weights, pinned)
+        pushed = push_space(space, folder, private, hardware)
+    typer.echo(pushed.url)
 
 
 def _train(
