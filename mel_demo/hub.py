@@ -10,8 +10,10 @@ import os
 import re
 import shutil
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 
 from mel_demo.errors import ManifestError, WeightsError
 from mel_demo.manifest import FILE_NAME, Manifest, ModelSpec, load_manifest, verify_weights
@@ -19,7 +21,8 @@ from mel_demo.manifest import FILE_NAME, Manifest, ModelSpec, load_manifest, ver
 FORMS = "USER/REPO@REVISION, or USER/TEACHER@REVISION,USER/STUDENT@REVISION"
 ANSWER_SECONDS = 4
 """How long the Hub may take to answer before a start goes on without it."""
-_SOURCE = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)@(?P<revision>[^@\s,]+)")
+# The client makes a file of the revision's name: ".." must not lead out of its cache.
+_SOURCE = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)@(?P<revision>\w(?!.*\.\.)[\w./+-]*)", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _log = logging.getLogger(__name__)
 
@@ -103,12 +106,12 @@ def _model(spec: ModelSpec, origin: Origin) -> Path:
 
 def _assemble(origins: Sequence[Origin], files: dict[str, Path]) -> Path:
     """One folder with all files, since a manifest and its models stand side by side."""
-    from huggingface_hub import constants
+    from huggingface_hub import cached_assets_path, constants
 
-    commits = dict.fromkeys(origin.commit[:16] for origin in origins)
-    folder = Path(constants.HF_HOME) / "mel_demo" / "-".join(commits)
+    name = "-".join(dict.fromkeys(origin.commit for origin in origins))
+    assets = constants.HF_ASSETS_CACHE
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = cached_assets_path("mel_demo", "weights", name, assets_dir=assets)
         for name, source in files.items():
             target = folder / name
             if target.exists() and filecmp.cmp(source, target, shallow=False):
@@ -118,7 +121,7 @@ def _assemble(origins: Sequence[Origin], files: dict[str, Path]) -> Path:
             partial.replace(target)
     except OSError as error:
         raise WeightsError(
-            f"The weights cannot be kept in {folder} ({error.strerror}). Set HF_HOME to a folder "
+            f"The weights cannot be kept in {assets} ({error.strerror}). Set HF_HOME to a folder "
             "that you may write to and that has room."
         ) from error
     return folder
@@ -135,7 +138,6 @@ def _download(repo: str, name: str, revision: str) -> Path:
     from huggingface_hub import (
         constants,
         errors,
-        get_hf_file_metadata,
         hf_hub_download,
         hf_hub_url,
         try_to_load_from_cache,
@@ -148,7 +150,7 @@ def _download(repo: str, name: str, revision: str) -> Path:
             return Path(cached)
         # Asked once before the client does: it would try for half a minute to reach a Hub that is
         # not there.
-        get_hf_file_metadata(hf_hub_url(repo, name, revision=revision), timeout=ANSWER_SECONDS)
+        _ask(hf_hub_url(repo, name, revision=revision))
         return Path(hf_hub_download(repo, name, revision=revision, etag_timeout=ANSWER_SECONDS))
     except errors.HFValidationError as error:
         raise WeightsError(f"{repo!r} cannot be a repository of the Hub: {error}") from error
@@ -171,7 +173,12 @@ def _download(repo: str, name: str, revision: str) -> Path:
             f"{at} has no {name}. A repository with one of the two models is served together with "
             f"the other's: {FORMS.rpartition(', or ')[2]}."
         ) from error
-    except (errors.HTTPError, errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError) as error:
+    except (
+        errors.HTTPError,
+        TimeoutError,
+        ConnectionError,
+        errors.LocalEntryNotFoundError,
+    ) as error:
         # Whatever keeps the Hub from answering: what was fetched before is served.
         if isinstance(cached, str):
             _log.warning("%s: the Hub does not answer, served from the cache", at)
@@ -179,10 +186,36 @@ def _download(repo: str, name: str, revision: str) -> Path:
         refused = isinstance(error, errors.HfHubHTTPError)
         raise WeightsError(
             f"The Hub at {constants.ENDPOINT} {'refused' if refused else 'cannot be reached'} "
-            f"({str(error).strip().splitlines()[0]}), and {name} of {at} was never fetched to this "
+            f"({_first_line(error)}), and {name} of {at} was never fetched to this "
             "machine. Try again later, check the network, or name a local folder."
         ) from error
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # RuntimeError: that of the Xet storage
         raise WeightsError(
-            f"{name} of {at} did not arrive whole ({error}). Try again; what has arrived is kept."
+            f"{name} of {at} did not arrive whole ({_first_line(error)}). Try again; what has "
+            "arrived is kept."
         ) from error
+
+
+def _ask(url: str) -> None:
+    """Wait for an answer about a file: TimeoutError after ``ANSWER_SECONDS``, or what it says.
+
+    In a thread, since looking up a name has no timeout of its own; a daemon, so that nobody waits
+    for it at the end either.
+    """
+    from huggingface_hub import errors, get_hf_file_metadata
+
+    answer: Future[object] = Future()
+
+    def ask() -> None:
+        try:
+            answer.set_result(get_hf_file_metadata(url, timeout=ANSWER_SECONDS))
+        except (errors.HTTPError, OSError) as error:
+            answer.set_exception(error)
+
+    Thread(target=ask, daemon=True).start()
+    answer.result(ANSWER_SECONDS)
+
+
+def _first_line(error: Exception) -> str:
+    said = str(error).strip().splitlines()
+    return said[0].rstrip(".") if said else f"no answer within {ANSWER_SECONDS} s"

@@ -24,7 +24,16 @@ def test_the_environment_names_a_folder_and_an_empty_one_the_default(tiny_weight
 
 
 @pytest.mark.parametrize(
-    "named", ["nowhere", "/no/such/folder", "me/model", "@v1", "me/a@v1,me/b@v1,me/c@v1", "a/b/c@v"]
+    "named",
+    [
+        "nowhere",
+        "/no/such/folder",
+        "me/model",
+        "@v1",
+        "me/a@v1,me/b@v1,me/c@v1",
+        "a/b/c@v",
+        "me/model@../../x",
+    ],
 )
 def test_what_is_neither_folder_nor_revision_is_named_with_both_forms(named):
     with pytest.raises(WeightsError) as caught:
