@@ -1,12 +1,15 @@
 """Fixtures that several test modules share."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from huggingface_hub import constants
 
 from mel_demo.screening import Screener
+from tests.hub_stand_in import Hub, hub_stand_in
 from tests.tiny_training import TinyTraining, train_tiny
 from tests.tiny_weights import write_tiny_weights
 
@@ -39,3 +42,22 @@ def manifest_json(tiny_weights: Path) -> dict[str, Any]:
 def tiny_training(tmp_path_factory: pytest.TempPathFactory) -> TinyTraining:
     """Both models trained for two epochs on a tiny drawn set (see tests/tiny_training.py)."""
     return train_tiny(tmp_path_factory.mktemp("tiny_training"))
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A Hub on loopback that the client in this process talks to, signed in, with its own cache."""
+    with hub_stand_in() as started:
+        home = tmp_path / "huggingface"
+        template = started.url + "/{repo_id}/resolve/{revision}/{filename}"
+        for name, value in {
+            "ENDPOINT": started.url,
+            "HUGGINGFACE_CO_URL_TEMPLATE": template,
+            "HF_HOME": str(home),
+            "HF_HUB_CACHE": str(home / "hub"),
+            "HF_ASSETS_CACHE": str(home / "assets"),
+            "HF_HUB_DISABLE_XET": True,
+        }.items():
+            monkeypatch.setattr(constants, name, value)
+        monkeypatch.setenv("HF_TOKEN", started.token)
+        yield started

@@ -16,24 +16,10 @@ from mel_demo import hub as fetching
 from mel_demo.doctor import examine
 from mel_demo.errors import ManifestError, MelDemoError, WeightsError
 from mel_demo.screening import Screener
-from tests.hub_stand_in import hub_stand_in
 
 ROOT = Path(__file__).resolve().parents[1]
 TEACHER, STUDENT = "me/teacher", "me/student"
 PICTURE = np.random.default_rng(0).integers(0, 255, (150, 200, 3), np.uint8)
-
-
-@pytest.fixture
-def hub(tmp_path, monkeypatch):
-    with hub_stand_in() as started:
-        monkeypatch.setattr(constants, "ENDPOINT", started.url)
-        template = started.url + "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setattr(constants, "HF_HOME", str(tmp_path / "home"))
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "home/hub"))
-        monkeypatch.setattr(constants, "HF_ASSETS_CACHE", str(tmp_path / "home/assets"))
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-        yield started
 
 
 @pytest.fixture

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 from gradio_client import Client, handle_file
-from huggingface_hub import RepoCard, constants
+from huggingface_hub import RepoCard
 
 from mel_demo.images import open_image
 from mel_demo.screening import Screener
-from tests.hub_stand_in import hub_stand_in
 from tests.running import running_app
 from tests.slim import slim_python
 from tests.tiny_export import export_tiny
@@ -23,15 +22,6 @@ ROOT = Path(__file__).resolve().parents[1]
 DRAWING = ROOT / "mel_demo/ui/examples/irregular.jpg"
 NAME = "me/demo"
 REPOS = {"teacher": "me/teacher", "student": "me/student"}
-
-
-@pytest.fixture
-def hub(monkeypatch):
-    with hub_stand_in() as started:
-        monkeypatch.setattr(constants, "ENDPOINT", started.url)
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-        monkeypatch.setenv("HF_TOKEN", started.token)
-        yield started
 
 
 def card(folder: Path) -> RepoCard:
