@@ -15,11 +15,12 @@ from PIL import Image
 
 from mel_demo.errors import ManifestError, WeightsError
 from mel_demo.images import open_image
+from mel_demo.manifest import load_manifest
 from mel_demo.screening import Screener
 from tests.tiny_export import export_tiny
 from training import publish
 from training.errors import PublishError
-from training.hub_cards import empty_sections
+from training.hub_cards import empty_sections, hub_card
 
 ROOT = Path(__file__).resolve().parents[1]
 REPOS = {"teacher": "me/teacher", "student": "me/student"}
@@ -153,7 +154,13 @@ def test_the_cards_say_what_a_stranger_needs(folders):
         for word in (repo, "not a medical device", manifest["models"][role]["sha256"]):
             assert word in card.text
         assert empty_sections(card.text) == []
-        assert "in no commit" in card.text, "pushed with --allow-dirty, and it says so"
+
+
+@pytest.mark.parametrize("unclean", [True, False])
+def test_the_card_says_when_the_source_had_changes(weights, unclean):
+    spec = load_manifest(weights).models["teacher"]
+    card = hub_card([spec], REPOS, "someone/data", unclean)
+    assert ("changes that are in no commit" in card.text) == unclean
 
 
 @pytest.mark.parametrize(
