@@ -308,7 +308,8 @@ class _Handler(BaseHTTPRequestHandler):
         if what in (None, "revision"):
             commit = self._commit(found, rest if what else "main")
             siblings = [{"rfilename": path} for path in commit.files]
-            self._json({"id": repo, "modelId": repo, "sha": commit.oid, "siblings": siblings})
+            private = found.created.get("visibility") == "private"
+            self._json({"id": repo, "sha": commit.oid, "siblings": siblings, "private": private})
         elif what == "refs":
             tags = [
                 {"name": name, "ref": f"refs/tags/{name}", "targetCommit": oid}

@@ -206,6 +206,13 @@ def test_a_run_that_is_not_the_released_one_is_refused(weights, runs, tmp_path, 
         )
 
 
+def test_a_dry_run_into_the_folder_of_the_runs_leaves_them_alone(weights, runs, tmp_path):
+    mine = {role: shutil.copytree(run, tmp_path / "runs" / role) for role, run in runs.items()}
+    with pytest.raises(PublishError, match=r"runs/teacher holds something else.*--output"):
+        publish.prepare(REPOS, weights, mine, tmp_path / "runs", allow_dirty=True)
+    assert (mine["teacher"] / "best.safetensors").exists()
+
+
 def test_changes_in_no_commit_are_refused_unless_allowed(monkeypatch):
     monkeypatch.setattr(publish, "git_commit", lambda: "0" * 40 + "-dirty")
     with pytest.raises(PublishError, match="--allow-dirty"):

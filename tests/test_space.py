@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 from gradio_client import Client, handle_file
-from huggingface_hub import RepoCard
+from huggingface_hub import HfApi, RepoCard
 
+from mel_demo.errors import WeightsError
 from mel_demo.images import open_image
 from mel_demo.screening import Screener
 from tests.running import running_app
@@ -107,7 +108,7 @@ def test_the_front_matter_says_what_the_hub_needs(hub, tiny_weights, tmp_path):
     assert found["sdk_version"] == gradio.__version__
     assert found["app_file"] == "app.py"
     assert (folder / found["app_file"]).is_file()
-    assert str(found["python_version"]) == "3.11"
+    assert found["python_version"] == "3.12", "as text, and one that ZeroGPU has"
     assert found["models"] == ["me/pair"]
     names = ",".join(sorted(name for name in files if name.endswith((".onnx", ".json"))))
     assert found["preload_from_hub"] == [f"me/pair {names} {commit}"]
@@ -150,6 +151,8 @@ def test_what_cannot_be_deployed_is_refused(hub, tiny_weights, tmp_path, monkeyp
     hub.put("me/empty", {"README.md": b""})
     with pytest.raises(PublishError, match=r"has no manifest\.json"):
         space.pin("me/empty@main")
+    with pytest.raises(PublishError, match=r"Name of the Space.*'a/b/c'"):
+        space.build("a/b/c", tmp_path / "space", tiny_weights)
     folder = space.build(NAME, tmp_path / "space", tiny_weights)
     with pytest.raises(PublishError, match=r"Create the Space you/demo.*may not write"):
         space.push_space("you/demo", folder)
@@ -157,6 +160,44 @@ def test_what_cannot_be_deployed_is_refused(hub, tiny_weights, tmp_path, monkeyp
     with pytest.raises(PublishError, match="token is missing or wrong"):
         space.push_space(NAME, folder)
     assert not [name for name in hub.repos if name.startswith("spaces/")]
+
+
+def test_models_that_the_space_could_not_serve_are_refused(hub, tiny_weights, tmp_path):
+    files = {path.name: path.read_bytes() for path in tiny_weights.iterdir()}
+    hub.put("me/teacher", {name: files[name] for name in ("manifest.json", "teacher.onnx")})
+    hub.put("me/student", {name: files[name] for name in files if name != "teacher.onnx"})
+    assert len(space.pin("me/teacher@main,me/student@main")) == 2
+    with pytest.raises(WeightsError, match=r"me/student@\w+ has no teacher\.onnx"):
+        space.pin("me/student@main,me/teacher@main")
+    hub.put("me/student", {**files, "student.onnx": b"another"})
+    with pytest.raises(WeightsError, match=r"student\.onnx"):
+        space.pin("me/teacher@main,me/student@main")
+    HfApi(endpoint=hub.url).create_repo("me/secret", private=True)
+    with pytest.raises(PublishError, match="me/secret is not open to everyone"):
+        space.pin("me/secret@main")
+
+
+def test_a_folder_with_something_else_is_not_replaced(tiny_weights, tmp_path):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "README.md").write_text("# Mine\n")
+    with pytest.raises(PublishError, match=r"mine holds something else.*--output"):
+        space.build(NAME, mine, tiny_weights)
+    assert (mine / "README.md").read_text() == "# Mine\n"
+    earlier = space.build(NAME, tmp_path / "space", tiny_weights)
+    (earlier / "stale.py").touch()
+    space.build(NAME, earlier, tiny_weights)
+    assert not (earlier / "stale.py").exists()
+
+
+def test_hardware_that_is_refused_is_told_apart_from_the_deployment(hub, tiny_weights, tmp_path):
+    folder = space.build(NAME, tmp_path / "space", tiny_weights)
+    hub.fail("/hardware", 402)
+    with pytest.raises(PublishError, match="me/demo is deployed, but not on zero-a10g"):
+        space.push_space(NAME, folder, hardware="zero-a10g")
+    space.push_space(NAME, folder, hardware="zero-a10g")
+    assert hub.repos["spaces/me/demo"].created["hardware"] == "zero-a10g"
+    assert len(hub.history(NAME, "spaces")) == 1
 
 
 @pytest.mark.parametrize(("zero", "decorated"), [("", 0), ("true", 1)])

@@ -3,8 +3,13 @@
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
+
+from training.errors import PublishError
+
+CARD = "README.md"
 
 
 def write_text(path: Path, text: str) -> None:
@@ -18,6 +23,24 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: object) -> None:
     """Write ``value`` as readable JSON in one step; NaN is refused (ValueError)."""
     write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+def emptied(folder: Path) -> Path:
+    """``folder``, made or emptied; a card must be the first file that is written into it.
+
+    By the front matter of its card an earlier build is known: PublishError for any other content,
+    such as a training run, which would be lost.
+    """
+    card = folder / CARD
+    if folder.is_file() or (folder.exists() and any(folder.iterdir())):
+        if not card.is_file() or not card.read_bytes().startswith(b"---"):
+            raise PublishError(
+                f"{folder} holds something else, which would be lost. Name a new folder with "
+                "--output."
+            )
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def sha256(path: Path) -> str:

@@ -16,7 +16,7 @@ from mel_demo.inference import Model, prepare
 from mel_demo.manifest import CLASS_NAMES, FILE_NAME, Manifest, ModelSpec, verify_weights
 from training import vector
 from training.errors import PublishError
-from training.files import write_text
+from training.files import CARD, emptied, write_text
 from training.hub_cards import LICENCE, hub_card
 from training.loop import RECIPE
 from training.models import load_run
@@ -38,7 +38,7 @@ def build(
     output: Path,
     unclean: bool = False,
 ) -> Path:
-    """Write the repository of ``role`` ("teacher" or "student") to ``output``, which is replaced.
+    """Write the repository of ``role`` ("teacher" or "student") to ``output`` (see ``emptied``).
 
     ``run``: the training run that the released file was exported from. Raises PublishError where
     something that belongs there is missing or does not fit, and WeightsError for a changed file.
@@ -49,8 +49,7 @@ def build(
     network, record = load_run(run)
     card = hub_card(specs, repos, record.recipe["source"]["repository"], unclean)
     compare(network, specs[0], weights, run)
-    shutil.rmtree(output, ignore_errors=True)
-    output.mkdir(parents=True)
+    card.save(emptied(output) / CARD)
     _save(network, specs[0], output)
     for spec in specs:
         shutil.copyfile(weights / spec.file, output / spec.file)
@@ -58,7 +57,6 @@ def build(
     shutil.copyfile(run / RECIPE, output / RECIPE)
     figure = measured_roc({spec.key: spec.operating_table for spec in specs})
     write_text(output / "roc.svg", vector.standalone(figure, "roc", "ROC curve on holdout"))
-    card.save(output / "README.md")
     return output
 
 

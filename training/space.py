@@ -7,11 +7,13 @@ from importlib import metadata
 from pathlib import Path
 
 from huggingface_hub import HfApi, RepoCard, SpaceCardData, constants
+from huggingface_hub.utils import validate_repo_id
 
-from mel_demo.hub import parse
+from mel_demo.hub import fetch, parse
 from mel_demo.located import DEFAULT, SOURCE_FILE
 from mel_demo.manifest import FILE_NAME, load_manifest, verify_weights
 from training.errors import PublishError
+from training.files import CARD, emptied, git_commit
 from training.hub_cards import LICENCE
 from training.hub_errors import explained
 from training.publish import Pushed, upload
@@ -20,7 +22,8 @@ ROOT = Path(__file__).resolve().parents[1]
 SERVED = ("app.py", "mel_demo", "requirements.txt", "LICENSE")
 """What the page needs beside its weights."""
 THUMBNAIL = ROOT / "docs" / "page-desktop.png"
-PYTHON_VERSION = "3.11"
+PYTHON_VERSION = "3.12"
+"""Runs on every hardware: ZeroGPU has few versions, and 3.11 is none of them."""
 TITLE = "Melanoma screening, teacher and student"
 SHORT = "Dermoscopy judged by a teacher and its student network"
 BODY = """
@@ -51,14 +54,14 @@ class Pinned:
 
 
 def build(space: str, output: Path, weights: Path = DEFAULT, pinned: Sequence[Pinned] = ()) -> Path:
-    """Write the Space's tree to ``output``, which is replaced.
+    """Write the Space's tree to ``output`` (see ``emptied``).
 
     ``pinned``: models that stay where they are on the Hub (see ``pin``); without, those of
     ``weights`` are copied. Raises PublishError, ManifestError or WeightsError.
     """
     readme = _readme(space, pinned)
-    shutil.rmtree(output, ignore_errors=True)
-    (output / "weights").mkdir(parents=True)
+    (emptied(output) / CARD).write_text(readme, encoding="utf-8")
+    (output / "weights").mkdir()
     for name in SERVED:
         if (ROOT / name).is_dir():
             ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
@@ -74,20 +77,25 @@ def build(space: str, output: Path, weights: Path = DEFAULT, pinned: Sequence[Pi
             shutil.copyfile(verify_weights(spec, weights), output / "weights" / spec.file)
         shutil.copyfile(weights / FILE_NAME, output / "weights" / FILE_NAME)
     shutil.copyfile(THUMBNAIL, output / "thumbnail.png")
-    (output / "README.md").write_text(readme, encoding="utf-8")
     return output
 
 
 def pin(source: str) -> list[Pinned]:
     """The repositories of ``source`` (``hub.FORMS``), each at the commit that its revision names.
 
-    A tag or branch is resolved now, so that the Space does not change by itself.
+    A tag or branch is resolved now, so that the Space does not change by itself. What the Space
+    could not fetch or serve raises PublishError, WeightsError or ManifestError.
     """
     api = HfApi(endpoint=constants.ENDPOINT)
     found = []
     for repo, revision in parse(source):
         with explained(f"Resolve {repo}@{revision}"):
             info = api.model_info(repo, revision=revision)
+        if info.private or info.gated:
+            raise PublishError(
+                f"{repo} is not open to everyone, so that the Space could not read it. Make it "
+                "public, or leave out --teacher and --student: the models are then copied."
+            )
         names = [sibling.rfilename for sibling in info.siblings or []]
         files = [name for name in names if name == FILE_NAME or name.endswith(".onnx")]
         if FILE_NAME not in files:
@@ -95,6 +103,8 @@ def pin(source: str) -> list[Pinned]:
                 f"{repo}@{revision} has no {FILE_NAME}: it was not published by `training push`."
             )
         found.append(Pinned(repo, info.sha, tuple(sorted(files))))
+    # What the Space does when it starts: better refused here than there.
+    fetch(",".join(map(str, found)))
     return found
 
 
@@ -109,16 +119,17 @@ def push_space(
         api.create_repo(
             space, repo_type="space", space_sdk="gradio", private=private or None, exist_ok=True
         )
-    pushed = upload(api, space, folder, "Deploy mel_demo", kind="space")
+    pushed = upload(api, space, folder, f"Deploy mel_demo {git_commit()}", kind="space")
     if hardware:
-        with explained(f"Hardware of {space}"):
+        with explained(f"{space} is deployed, but not on {hardware}"):
             api.request_space_hardware(space, hardware=hardware)
     return pushed
 
 
 def _readme(space: str, pinned: Sequence[Pinned]) -> str:
-    owner, _, name = space.partition("/")
-    if not owner or not name:
+    with explained("Name of the Space"):
+        validate_repo_id(space)
+    if "/" not in space:
         raise PublishError(f"{space!r} is no Space: name it USER/SPACE.")
     data = SpaceCardData(
         title=TITLE,
