@@ -1,5 +1,8 @@
 """One model: probabilities worked by hand, files that break the agreement, threads."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -179,3 +182,16 @@ def test_a_file_that_breaks_the_agreement(
     assert str(path) in str(caught.value)
     assert "Fetch the weights again" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_the_runtime_leaves_no_trace_of_who_screens(tiny_weights: Path, tmp_path: Path) -> None:
+    """In a bare environment: ONNX Runtime by itself keeps quiet on build machines."""
+    code = "import sys; from mel_demo.screening import Screener; Screener(sys.argv[1], threads=1)"
+    subprocess.run(
+        [sys.executable, "-c", code, str(tiny_weights)],
+        cwd=Path(__file__).resolve().parents[1],
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
+        check=True,
+        timeout=60,
+    )
+    assert not list(tmp_path.rglob("*"))
