@@ -126,7 +126,7 @@ def test_killed_in_the_middle_of_a_request_it_starts_again(tree, slim, environme
     with running_app("", cache, tree, slim[0], environment) as app:
         client = Client(app.url, verbose=False)
         jobs = [
-            client.submit(handle_file(str(DRAWING)), 0.95, api_name="/screen") for _ in range(8)
+            client.submit(handle_file(str(DRAWING)), 0.95, api_name="/screen") for _ in range(40)
         ]
         time.sleep(0.15)
         app.process.send_signal(signal.SIGKILL)

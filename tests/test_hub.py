@@ -7,7 +7,6 @@ import sys
 import time
 from pathlib import Path
 
-import huggingface_hub
 import numpy as np
 import pytest
 from huggingface_hub import constants
@@ -180,7 +179,3 @@ def test_without_network_and_cache_it_says_so_in_seconds(tmp_path, silent):
     assert "cannot be reached" in done.stderr
     assert "Traceback" not in done.stderr
     assert time.monotonic() - start < 20, "10 s on a quiet machine"
-
-
-def test_the_client_is_the_real_one():
-    assert huggingface_hub.hf_hub_download.__module__ == "huggingface_hub.file_download"
