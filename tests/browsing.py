@@ -13,6 +13,8 @@ FLAGS = (
     "--disable-component-update",
 )
 JUDGED = ".card.teacher:is(.refer, .no_referral, .uncertain)"
+LOADED = "#examples button[title]"
+"""A drawing has its name once the server has answered the load."""
 PATIENCE = 30_000
 """Milliseconds that a step may take on a busy machine."""
 
@@ -38,6 +40,7 @@ def open_page(browser: Browser, url: str, width: int, height: int, **options) ->
     page.set_default_timeout(PATIENCE)
     page.goto(url)
     page.wait_for_selector("#roc .main-svg")
+    page.wait_for_selector(LOADED)
     return page
 
 

@@ -21,7 +21,7 @@ from mel_demo.screening import Screener
 from mel_demo.ui import words
 from mel_demo.ui.texts import Texts
 from tests.apart import write_weights_apart
-from tests.browsing import browser, chromium, open_page, upload
+from tests.browsing import LOADED, browser, chromium, open_page, upload
 from tests.lesions import draw_lesion
 from tests.running import running_app
 
@@ -344,7 +344,10 @@ def test_a_threshold_and_a_tap_on_the_roc_move_the_slider(full):
     )
     page.mouse.click(*place)
     page.wait_for_selector("#measured caption:has-text('Set to catch 90 %')")
-    assert float(page.input_value("#threshold input")) == pytest.approx(100 * row.threshold)
+    page.wait_for_function(
+        "wanted => Math.abs(document.querySelector('#threshold input').value - wanted) < 1e-3",
+        arg=100 * row.threshold,
+    )
 
 
 def test_a_link_opens_the_setting_it_was_copied_from(full, chrome, measured):
@@ -356,6 +359,48 @@ def test_a_link_opens_the_setting_it_was_copied_from(full, chrome, measured):
     other.goto(address)
     other.wait_for_selector("#measured caption:has-text('Set to catch 80 %')")
     assert other.input_value("#target input[type=range]") == "80"
+
+
+@pytest.mark.parametrize(
+    ("query", "target", "prevalence"),
+    [
+        ("?sensitivity=0.9&prevalence=0.11", "90", "11"),
+        ("?sensitivity=2&prevalence=0", "99.5", "0.1"),
+        ("?sensitivity=x", "95", "2"),
+    ],
+)
+def test_a_link_with_bad_values_opens_the_nearest_setting(
+    chrome, measured, query, target, prevalence
+):
+    with visiting(chrome, measured[0], *SIZES["desk"]) as page:
+        page.goto(measured[0].url + query)
+        page.wait_for_selector(f"#measured caption:has-text('Set to catch {target} %')")
+        page.wait_for_selector(f"#table .muted:has-text('{prevalence} %')")
+        assert page.input_value("#target input[type=range]") == target
+        assert page.input_value("#prevalence input[type=range]") == prevalence
+
+
+def test_a_hand_quicker_than_the_line_is_not_overruled(chrome, measured):
+    """The slider is moved before the server has answered the load."""
+    held = []
+
+    def hold_first(route):
+        if held:
+            route.continue_()
+        else:
+            held.append(route)
+
+    with visiting(chrome, measured[0], *SIZES["desk"]) as page:
+        page.route("**/gradio_api/run/**", hold_first)
+        page.reload()
+        page.wait_for_selector("#roc .main-svg")
+        slide(page, "Home", "80")
+        assert page.locator(LOADED).count() == 0, "the load is still held back"
+        with page.expect_response(lambda answer: "80,2]" in (answer.request.post_data or "")):
+            held[0].continue_()
+        page.wait_for_selector(LOADED)
+        assert page.input_value("#target input[type=range]") == "80"
+        assert "Set to catch 80 %" in text(page, "#measured caption")
 
 
 def test_the_certainty_tab_shows_this_image_among_the_measured(full, dark):

@@ -70,12 +70,12 @@ def runs(monkeypatch):
 
 def shown(page, source, percent=95):
     """What on_image answers, by the name of the part of the page it goes to."""
-    return page.on_image(source, percent, 2, MELANOMA, "teacher")
+    return page.on_image(source, percent, 2, MELANOMA)
 
 
-def moved(page, kept, percent, prevalence=2, threshold_of="teacher"):
+def moved(page, kept, percent, prevalence=2):
     """What the page shows at another setting."""
-    return page.on_setting(kept, kept is not None, percent, prevalence, threshold_of)
+    return page.on_setting(kept, kept is not None, percent, prevalence)
 
 
 def rows_of(page, percent):
@@ -520,8 +520,7 @@ def test_three_ways_to_choose_are_one_setting(page):
                 continue
             target = page.on_threshold(100 * row.threshold, key)["slider"]
             assert choose(table, target / 100).row == row
-            shown_there = moved(page, None, target, threshold_of=key)
-            assert shown_there["threshold"] == pytest.approx(100 * row.threshold)
+            assert page.on_target(target, key)["threshold"] == pytest.approx(100 * row.threshold)
             tap = gr.EventData(None, {"x": row.holdout.fp / 100, "y": row.holdout.tp / 20})
             near = choose(table, page.on_roc(tap)["slider"] / 100)
             if near.row != row:  # the other model's curve passes as near
@@ -536,32 +535,13 @@ def test_an_empty_threshold_box_moves_nothing(page):
     assert page.on_threshold(None, "teacher")["slider"] == gr.skip()
 
 
-@pytest.mark.parametrize(
-    ("query", "target", "prevalence"),
-    [
-        ("?sensitivity=0.9&prevalence=0.11", 90, 11),
-        ("?sensitivity=2&prevalence=0", 99.5, 0.1),
-        ("?sensitivity=x", 95, 2),
-        ("", 95, 2),
-    ],
-)
-def test_a_link_carries_the_setting_and_bad_values_do_not_break_it(page, query, target, prevalence):
-    found = page.on_load(query)
-    assert found["slider"] == pytest.approx(target)
-    assert found["prevalence"] == pytest.approx(prevalence)
-    assert f"Set to catch {target:g} %" in flat(found["measured"])
-
-
 def test_the_page_speaks_the_readers_language(page, upload):
     class Request:
         headers: ClassVar = {"accept-language": "de-DE,de;q=0.9"}
 
-    found = page.on_load("", Request())
-    assert "Melanom" in found["header"]
-    assert "Überweisung" in flat(
-        page.on_image(upload(GREY), 95, 2, MELANOMA, "teacher", Request())["status"]
-    )
-    assert "Set to catch" not in found["measured"]
+    assert "Melanom" in page.on_load(Request())["header"]
+    assert "Überweisung" in flat(page.on_image(upload(GREY), 95, 2, MELANOMA, Request())["status"])
+    assert "Set to catch" not in page.on_setting(None, False, 95, 2, Request())["measured"]
 
 
 def test_another_diagnosis_has_its_own_map_and_runs_no_model(page, upload, runs):
@@ -591,7 +571,7 @@ def test_the_report_is_this_screening_and_nothing_is_written(page, upload):
 
 
 def test_a_forgotten_session_is_told(page):
-    found = page.on_setting(None, True, 95, 2, "teacher")
+    found = page.on_setting(None, True, 95, 2)
     assert "forgotten" in found["status"]
     assert "forgotten" in page.on_report(None, 95, 2)["status"]
 
@@ -605,7 +585,7 @@ def test_no_dermoscopy_gets_no_verdict_unless_the_person_insists(tmp_path):
     assert found["map-teacher"] is None
     assert found["insist"]["visible"] is True
     assert found["report"]["interactive"] is False
-    insisted = page.on_insist(found["session"], 95, 2, MELANOMA, "teacher")
+    insisted = page.on_insist(found["session"], 95, 2, MELANOMA)
     assert "do not rely on anything below" in insisted["status"]
     assert "melanoma probability" in insisted["cards"]
     assert "Waiting" not in insisted["cards"]

@@ -40,7 +40,6 @@ class Layout:
         self.parts: dict[str, Any] = {
             "session": gr.State(None, time_to_live=session_seconds),
             "shown": gr.State(False),
-            "query": gr.Textbox(visible=False),
             "document": gr.Textbox(visible=False),
             "drawings": gr.Textbox(visible=False),
         }

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
 
 import gradio as gr
 
@@ -54,8 +53,9 @@ class Page:
             title=TITLE, analytics_enabled=False, delete_cache=(FILES_SECONDS // 2, FILES_SECONDS)
         ) as blocks:
             start = view.of_setting(Texts(), self.screener, None, Setting())
+            start |= self.on_target(100 * DEFAULT_TARGET, SHOWN_MODELS[0])
             start |= view.of_image(Texts(), self.screener, None, Setting())
-            start |= view.of_language(Texts(), self.screener)
+            start |= self.on_load()
             self.parts = Layout(start, SESSION_SECONDS).parts
             # Not the upload: an output is made anew by its class, without our own preprocess.
             self._outputs = [self.parts[name] for name in {*start, *CHANGED} & self.parts.keys()]
@@ -63,22 +63,10 @@ class Page:
             self._api()
         return blocks
 
-    def on_load(self, query: str, request: gr.Request | None = None) -> dict[str, Any]:
-        """The page in the reader's language, at the setting that the link carries."""
-        given = {name: values[-1] for name, values in parse_qs(query.removeprefix("?")).items()}
-        target = _within(given.get("sensitivity"), MIN_TARGET, MAX_TARGET, DEFAULT_TARGET)
-        prevalence = _within(
-            given.get("prevalence"), MIN_PREVALENCE, MAX_PREVALENCE, DEFAULT_PREVALENCE
-        )
-        t, setting = _texts(request), Setting(target, prevalence)
-        return {
-            "slider": 100 * target,
-            "prevalence": 100 * prevalence,
-            "status": panels.waiting(t),
-            **view.of_language(t, self.screener),
-            **view.of_setting(t, self.screener, None, setting),
-            **view.of_image(t, self.screener, None, setting),
-        }
+    def on_load(self, request: gr.Request | None = None) -> dict[str, Any]:
+        """The page in the reader's language; what shows a setting or an image is redrawn after."""
+        t = _texts(request)
+        return {"status": panels.waiting(t), **view.of_language(t, self.screener)}
 
     def on_image(
         self,
@@ -86,11 +74,10 @@ class Page:
         percent: float,
         prevalence: float,
         index: int,
-        threshold_of: str,
         request: gr.Request | None = None,
     ) -> dict[str, Any]:
         """Judge a new image, or say why it cannot be judged; the setting stays either way."""
-        t, setting = _texts(request), _setting(percent, prevalence, index, threshold_of)
+        t, setting = _texts(request), _setting(percent, prevalence, index)
         judged, maps, status = None, None, panels.waiting(t)
         if source is not None:
             try:
@@ -113,11 +100,10 @@ class Page:
         was_shown: bool,
         percent: float,
         prevalence: float,
-        threshold_of: str,
         request: gr.Request | None = None,
     ) -> dict[str, Any]:
         """What a target sensitivity and a prevalence in percent change. Runs no model."""
-        t, setting = _texts(request), _setting(percent, prevalence, MELANOMA, threshold_of)
+        t, setting = _texts(request), _setting(percent, prevalence)
         parts = view.of_setting(t, self.screener, judged, setting)
         if judged is None and was_shown:
             parts["status"] = panels.forgotten(t)
@@ -139,13 +125,12 @@ class Page:
         percent: float,
         prevalence: float,
         index: int,
-        threshold_of: str,
         request: gr.Request | None = None,
     ) -> dict[str, Any]:
         """The verdict on an image that was refused, because the person wants it."""
         if judged is None:
             return {"status": panels.forgotten(_texts(request))}
-        t, setting = _texts(request), _setting(percent, prevalence, index, threshold_of)
+        t, setting = _texts(request), _setting(percent, prevalence, index)
         judged = replace(judged, insisted=True)
         return {
             "session": judged,
@@ -154,6 +139,16 @@ class Page:
             **view.of_setting(t, self.screener, judged, setting),
             **view.of_image(t, self.screener, judged, setting),
         }
+
+    def on_target(self, percent: float, key: str) -> dict[str, Any]:
+        """The threshold of this model at a target sensitivity, both in percent, for its box.
+
+        Apart from ``on_setting``, which also follows a load and an upload: their answers must not
+        take the box from under a typing hand.
+        """
+        target = _setting(percent, DEFAULT_PREVALENCE).target
+        point = operating_point.choose(self.manifest.models[key].operating_table, target)
+        return {"threshold": round(100 * point.threshold, 4)}
 
     def on_threshold(self, percent: float | None, key: str) -> dict[str, Any]:
         """Move the slider to where this model's threshold is the nearest to one in percent."""
@@ -183,35 +178,41 @@ class Page:
         """The report as one HTML document, which never touches the server's disk."""
         if judged is None:
             return {"status": panels.forgotten(_texts(request)), "document": ""}
-        setting = _setting(percent, prevalence, MELANOMA, SHOWN_MODELS[0])
+        setting = _setting(percent, prevalence)
         return {"document": view.report(_texts(request), self.screener, judged, setting)}
 
     def _listen(self, blocks: gr.Blocks) -> None:
         part = self.parts
         setting = [part["slider"], part["prevalence"]]
-        image_inputs = [part["upload"], *setting, part["class"], part["threshold_of"]]
-        setting_inputs = [part["session"], part["shown"], *setting, part["threshold_of"]]
+        image_inputs = [part["upload"], *setting, part["class"]]
+        quick = {"outputs": self._outputs, "show_progress": "hidden", "queue": False}
+        quick["api_visibility"] = "private"
+        redraw = {
+            "fn": self._to_parts(self.on_setting),
+            "inputs": [part["session"], part["shown"], *setting],
+            **quick,
+        }
+        redraw_maps = {
+            "fn": self._to_parts(self.on_class),
+            "inputs": [part["session"], part["class"]],
+            **quick,
+        }
+        # In the browser, at once: an answer of the server would undo what a quick hand has set.
         blocks.load(
-            self._to_parts(self.on_load),
-            inputs=part["query"],
-            outputs=self._outputs,
-            js=scripts.QUERY,
-            show_progress="hidden",
+            fn=None,
+            inputs=setting,
+            outputs=setting,
+            js=scripts.SETTING_OF_LINK,
             api_visibility="private",
-        ).then(
+        )
+        loaded = blocks.load(self._to_parts(self.on_load), **quick)
+        loaded.then(**redraw).then(**redraw_maps)
+        loaded.then(
             fn=None,
             inputs=part["drawings"],
             js=scripts.NAME_DRAWINGS,
             api_visibility="private",
         )
-        redraw = {
-            "fn": self._to_parts(self.on_setting),
-            "inputs": setting_inputs,
-            "outputs": self._outputs,
-            "show_progress": "hidden",
-            "queue": False,
-            "api_visibility": "private",
-        }
         part["upload"].change(
             self._to_parts(self.on_image),
             inputs=image_inputs,
@@ -230,15 +231,17 @@ class Page:
             show_progress="hidden",
             api_visibility="private",
         )
-        for control in (*setting, part["threshold_of"]):
-            control.change(**redraw, trigger_mode="always_last")
         for control in setting:
+            control.change(**redraw, trigger_mode="always_last")
             control.change(fn=None, inputs=setting, js=scripts.REMEMBER, api_visibility="private")
-        quick = {"outputs": self._outputs, "show_progress": "hidden", "queue": False}
-        quick["api_visibility"] = "private"
-        part["class"].change(
-            self._to_parts(self.on_class), inputs=[part["session"], part["class"]], **quick
-        )
+        part["class"].change(**redraw_maps)
+        for control in (part["slider"], part["threshold_of"]):
+            control.change(
+                self._to_parts(self.on_target),
+                inputs=[part["slider"], part["threshold_of"]],
+                trigger_mode="always_last",
+                **quick,
+            )
         part["threshold"].submit(
             self._to_parts(self.on_threshold),
             inputs=[part["threshold"], part["threshold_of"]],
@@ -315,14 +318,13 @@ def _texts(request: gr.Request | None) -> Texts:
     return Texts(preferred(request.headers.get("accept-language") if request else None))
 
 
-def _setting(percent: float, prevalence: float, index: int, threshold_of: str) -> Setting:
+def _setting(percent: float, prevalence: float, index: int = MELANOMA) -> Setting:
     """What the controls say, in 0..1; their number boxes can be left empty or out of range."""
     return Setting(
         _within(percent, 100 * MIN_TARGET, 100 * MAX_TARGET, 100 * DEFAULT_TARGET) / 100,
         _within(prevalence, 100 * MIN_PREVALENCE, 100 * MAX_PREVALENCE, 100 * DEFAULT_PREVALENCE)
         / 100,
         index,
-        threshold_of,
     )
 
 

@@ -1,7 +1,21 @@
 """What the browser does by itself: the link, the report's download, a tap on the ROC curve."""
 
-QUERY = "() => location.search"
-"""-> the query of the page's address."""
+from mel_demo.operating_point import MAX_TARGET, MIN_TARGET
+from mel_demo.prevalence import MAX_PREVALENCE, MIN_PREVALENCE
+
+SETTING_OF_LINK = f"""(sensitivity, prevalence) => {{
+  const query = new URLSearchParams(location.search);
+  const given = (name, low, high, otherwise) => {{
+    const number = parseFloat(query.get(name));
+    if (!Number.isFinite(number)) return otherwise;
+    return +(100 * Math.min(Math.max(number, low), high)).toFixed(2);
+  }};
+  return [
+    given('sensitivity', {MIN_TARGET}, {MAX_TARGET}, sensitivity),
+    given('prevalence', {MIN_PREVALENCE}, {MAX_PREVALENCE}, prevalence),
+  ];
+}}"""
+"""Target sensitivity and prevalence in percent -> those that the page's address carries."""
 
 REMEMBER = """(sensitivity, prevalence) => {
   const address = new URL(location);

@@ -36,12 +36,11 @@ SECTIONS += ("reliability", "decision", "groups")
 @dataclass(frozen=True)
 class Setting:
     """What the person has set: target sensitivity and prevalence (0..1), the diagnosis whose
-    evidence is drawn (index into CLASS_NAMES), and whose threshold the box shows."""
+    evidence is drawn (index into CLASS_NAMES)."""
 
     target: float = DEFAULT_TARGET
     prevalence: float = DEFAULT_PREVALENCE
     index: int = MELANOMA
-    threshold_of: str = "teacher"
 
 
 def shown(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -70,7 +69,6 @@ def of_setting(
         )
         parts["cards"] = panels.cards(t, manifest, pair, screening.predictions, verdicts)
     return parts | {
-        "threshold": round(100 * points[setting.threshold_of].threshold, 4),
         "measured": costs.measured(t, manifest, pair),
         "roc": figures.roc_figure(manifest, pair, names(t), t.starting("figure_")),
         "crowds": costs.people(t, manifest, pair, setting.prevalence),
