@@ -3,9 +3,10 @@
     python -m benchmarks.latency --images FOLDER
 
 Both ways take the same bytes, decode and crop them with the same code and draw with the same code;
-what differs is ONNX Runtime with the closed-form Grad-CAM against torch with a backward pass. They
-take turns image by image, so that other work on the machine hits both. Prints a table and writes
-latency.json beside this file. Needs the training packages; does not measure the network or Gradio.
+what differs is ONNX Runtime with the closed-form evidence map against torch with a backward pass.
+They take turns image by image, so that other work on the machine hits both. Prints a table and
+writes latency.json beside this file. Needs the training packages; does not measure the network or
+Gradio.
 """
 
 import io
@@ -21,7 +22,7 @@ import numpy as np
 import torch
 import typer
 from PIL import Image
-from pytorch_grad_cam import GradCAM
+from pytorch_grad_cam import LayerCAM
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -66,9 +67,9 @@ class Served:
 
 @dataclass
 class Torch:
-    """The same through torch. The GradCAM objects are made once, hooks and all: its best case."""
+    """The same through torch. The LayerCAM objects are made once, hooks and all: its best case."""
 
-    models: list[tuple[ModelSpec, torch.nn.Module, GradCAM]]
+    models: list[tuple[ModelSpec, torch.nn.Module, LayerCAM]]
     predict_first: bool
 
     def __call__(self, data: bytes) -> list[np.ndarray]:
@@ -166,7 +167,7 @@ def main(
         if key not in ("teacher", "student"):
             continue  # what torch has no counterpart of
         network = load_run(runs / key)[0] if runs else _random(spec)
-        models.append((spec, network, GradCAM(network, [head_of(network).target_layer()])))
+        models.append((spec, network, LayerCAM(network, [head_of(network).target_layer()])))
     ways = {
         SERVED: Served(screener),
         ONE_PASS: Torch(models, False),

@@ -48,7 +48,7 @@ class Prediction:
     """What one model says of one image.
 
     ``probabilities``: seven, in the order of CLASS_NAMES, softmax(logits / temperature), sum 1.
-    ``evidence``: float32 (7, h, w), for each class the ReLU'd Grad-CAM map of its log-odds, not
+    ``evidence``: float32 (7, h, w), for each class the LayerCAM map of its log-odds, not
     scaled. ``milliseconds``: preparing the image and running the model. ``distance``: how far the
     image is from those the model learned from, 1 is typical; None of a model that does not say.
     """

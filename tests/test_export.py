@@ -1,4 +1,4 @@
-"""The closed-form Grad-CAM equals pytorch-grad-cam's, and nothing else is ever exported."""
+"""The closed-form evidence map equals pytorch-grad-cam's, and nothing else is ever exported."""
 
 import json
 import os
@@ -75,7 +75,7 @@ def test_closed_form_is_pytorch_grad_cam(architecture):
     assert maps.shape == (7, 7, 2, 2)
     assert (maps >= 0).all()
     for index in range(7):
-        wanted = explain.grad_cam(built, evidence.head.target_layer(), images, index)
+        wanted = explain.reference_maps(built, evidence.head.target_layer(), images, index)
         own = explain.normalised(maps[:, index].numpy(), 64)
         assert wanted.max() > 0.9
         np.testing.assert_allclose(own, wanted, atol=1e-3)
@@ -101,7 +101,7 @@ def test_hard_swish_derivative_is_autograds():
 @pytest.mark.parametrize(
     ("architecture", "options", "message"),
     [
-        ("test_resnet", {}, "no closed-form Grad-CAM for ResNet.*EfficientNet, MobileNetV3"),
+        ("test_resnet", {}, "no closed-form evidence map for ResNet.*EfficientNet, MobileNetV3"),
         ("mobilenetv4_conv_small_050", {}, "needs a head of conv_head and hard-swish.*norm_head"),
         (STUDENT, {"global_pool": "max"}, "average pooling"),
     ],
@@ -135,9 +135,9 @@ def test_explaining_gives_the_network_back(fails, monkeypatch):
         # IndexError, since pytorch-grad-cam's own context manager would swallow it.
         monkeypatch.setattr(explain.LogOddsTarget, "__call__", lambda *_: [][0])
         with pytest.raises(IndexError):
-            explain.grad_cam(built, layer, pictures(2), 4)
+            explain.reference_maps(built, layer, pictures(2), 4)
     else:
-        explain.grad_cam(built, layer, pictures(2), 4)
+        explain.reference_maps(built, layer, pictures(2), 4)
     assert state() == before
     assert before[3] == 0
 

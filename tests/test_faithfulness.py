@@ -157,15 +157,38 @@ def test_the_command_completes_manifest_and_cards_and_can_be_run_again(
         found = manifest.models[role].evidence.faithfulness
         assert found.images == 6
         assert set(found.methods) == {*METHODS, "random", "centre"}
-        assert found.served == "Grad-CAM"
+        assert found.served == "LayerCAM"
         card = (weights / f"{role}.md").read_text()
-        assert "| Grad-CAM (served) |" in card
+        assert "| LayerCAM (served) |" in card
         assert f"{100 * found.methods['centre']['energy_in_lesion'].value:.1f} %" in card
         del first["models"][role]["evidence"]["faithfulness"]
     assert manifest.map_overlap is None or 0 <= manifest.map_overlap.chance <= 1
     first.pop("map_overlap", None)
     assert first == before, "nothing else changed"
     assert json.loads((tmp_path / "found.json").read_text())["road_images"] == 2
+
+
+def test_methods_are_compared_on_validation_and_holdout_stays_closed(
+    tiny_training, masks, tmp_path
+):
+    validation = read_split(tiny_training.data, tiny_training.splits, "validation")
+    (tmp_path / "masks").mkdir()
+    for image_id in validation.image_ids:  # no holdout image could be measured with these
+        name = f"{image_id}_segmentation.png"
+        (tmp_path / "masks" / name).write_bytes((masks / name).read_bytes())
+    weights = export_tiny(tiny_training)
+    before = {file.name: file.read_bytes() for file in weights.iterdir()}
+    run(training(
+        "explain", "--compare-only", "--teacher", tiny_training.teacher,
+        "--student", tiny_training.student, "--weights", weights, "--data", tiny_training.data,
+        "--splits", tiny_training.splits, "--masks", tmp_path / "masks", "--images", 6,
+        "--road", 2, "--output", tmp_path / "methods.json",
+    ))  # fmt: skip
+    found = json.loads((tmp_path / "methods.json").read_text())
+    assert found["split"] == "validation"
+    for role in ("teacher", "student"):
+        assert set(found["faithfulness"][role]["methods"]) == {*METHODS, "random", "centre"}
+    assert {file.name: file.read_bytes() for file in weights.iterdir()} == before
 
 
 def test_a_run_that_was_not_released_is_refused(tiny_training, masks, tmp_path):

@@ -393,21 +393,33 @@ def explain(
     masks: Annotated[
         Path | None, typer.Option(help="Folder of lesion masks.  [default: within the data]")
     ] = None,
-    images: Annotated[int, typer.Option(min=2, help="Images of holdout to measure.")] = 400,
+    images: Annotated[int, typer.Option(min=2, help="Images to measure.")] = 400,
     road: Annotated[int, typer.Option(min=1, help="Of these for ROAD, which is slow.")] = 40,
-    output: Annotated[Path, typer.Option(help="JSON to write.")] = Path("docs/faithfulness.json"),
+    compare_only: Annotated[
+        bool,
+        typer.Option(
+            "--compare-only",
+            help="Compare the methods on validation, write the record alone, leave holdout closed.",
+        ),
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="JSON to write.  [default: docs/faithfulness.json or map_methods.json]"),
+    ] = None,
     cache: Cache = Path("cache"),
 ) -> None:
     """Measure how far the released models' evidence maps can be believed.
 
     On holdout, with the lesion masks; manifest and model cards are completed.
     """
-    from training.map_quality import Amount, explain
+    from training.map_quality import Amount, compare_methods, explain
     from training.pixels import Measurable
 
     given = Measurable(_folder(data, cache, RECIPES / "teacher.yaml"), splits)
     runs = {"teacher": teacher, "student": student}
-    explain(weights, runs, given, output, masks, Amount(images, road))
+    measure = compare_methods if compare_only else explain
+    name = "map_methods.json" if compare_only else "faithfulness.json"
+    measure(weights, runs, given, output or Path("docs") / name, masks, Amount(images, road))
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""Grad-CAM as a closed form: a network that returns its evidence maps with its logits.
+"""LayerCAM as a closed form: a network that returns its evidence maps with its logits.
 
 After global pooling the heads of the two families here are a few matrix products, so the gradient
 of a class's log-odds with respect to the last feature map can be written down instead of being
@@ -71,8 +71,8 @@ class MobileNetV3Head(Head):
             network.act2, nn.Hardswish
         ):
             raise ExportError(
-                "The closed-form Grad-CAM of MobileNetV3 needs a head of conv_head and hard-swish; "
-                f"this one has norm_head {type(network.norm_head).__name__} and act2 "
+                "The closed-form evidence map of MobileNetV3 needs a head of conv_head and "
+                f"hard-swish; this one has norm_head {type(network.norm_head).__name__} and act2 "
                 f"{type(network.act2).__name__}. Use an architecture such as mobilenetv3_small_100."
             )
         self.features, self.hidden, self.classifier = (
@@ -115,14 +115,14 @@ def head_of(network: nn.Module) -> Head:
                 network.classifier, nn.Linear
             ):
                 raise ExportError(
-                    f"The closed-form Grad-CAM of {family.head.family} needs average pooling and a "
-                    f"linear classifier, not {network.global_pool.pool_type!r} pooling and "
+                    f"The closed-form evidence map of {family.head.family} needs average pooling "
+                    f"and a linear classifier, not {network.global_pool.pool_type!r} pooling and "
                     f"{type(network.classifier).__name__}."
                 )
             return family.head(network)
     known = ", ".join(family.head.family for family in FAMILIES)
     raise ExportError(
-        f"There is no closed-form Grad-CAM for {type(network).__name__}. Families with one: "
+        f"There is no closed-form evidence map for {type(network).__name__}. Families with one: "
         f"{known}. Train one of those, or add a Head for this one to training/cam.py."
     )
 
@@ -130,13 +130,17 @@ def head_of(network: nn.Module) -> Head:
 class WithEvidence(nn.Module):
     """A network that returns (logits, cam[, distance]) for images (N, 3, S, S), without autograd.
 
-    logits (N, K) float32. cam (N, K, h, w) >= 0: for each class k the Grad-CAM map of the
-    class's log-odds S_k = z_k - log sum_{j != k} exp z_j (arXiv 1610.02391, eq. 1 and 2),
+    logits (N, K) float32. cam (N, K, h, w) >= 0: for each class k the LayerCAM map of the
+    class's log-odds S_k = z_k - log sum_{j != k} exp z_j (Jiang et al. 2021, IEEE TIP 30,
+    doi 10.1109/TIP.2021.3089943),
 
-        cam_k = ReLU(sum_c alpha_kc F_c),   alpha_kc = mean over positions of dS_k / dF_c,
+        cam_k = ReLU(sum_c ReLU(dS_k / dF_c) F_c),
 
-    not normalised. Log-odds, since the gradient of a probability vanishes where the network is
-    sure, and that of a lone logit leaves out the evidence for the other classes.
+    not normalised. Behind average pooling the gradient is the same at every position, and without
+    the inner ReLU this is Grad-CAM (arXiv 1610.02391). With it, a channel that speaks against the
+    class does not cancel what another one shows at its place: chosen on validation, see
+    docs/experiments.md. Log-odds, since the gradient of a probability vanishes where the network
+    is sure, and that of a lone logit leaves out the evidence for the other classes.
 
     distance (N,), where a module ``distance`` is given: what it makes of ``inner_means``.
     """
@@ -154,7 +158,7 @@ class WithEvidence(nn.Module):
         positions = features.shape[-2] * features.shape[-1]
         logits, gradient = self.head(features.mean((2, 3)))
         # Each position holds 1 / positions of the mean, so dS/dF is dS/dg / positions everywhere.
-        cam = relu(gradient / positions @ features.flatten(2))
+        cam = relu(relu(gradient / positions) @ features.flatten(2))
         maps = cam.unflatten(2, features.shape[-2:])
         if self.distance is None:
             return logits, maps

@@ -54,7 +54,7 @@ def measured(spec: ModelSpec) -> str:
   SHA-256 `{spec.sha256}`.
 - Input `image`: RGB, {spec.preprocessing.size} x {spec.preprocessing.size}, the image's centre
   (longer side at most {spec.preprocessing.max_aspect_ratio:g} times the shorter), bilinear.
-  Outputs: `logits`, and `cam`, the Grad-CAM map of each class's log-odds{_distance_output(spec)}.
+  Outputs: `logits`, and `cam`, the LayerCAM map of each class's log-odds{_distance_output(spec)}.
 - Recipe `{spec.recipe}` at commit `{spec.source_commit}`, seed
   {training["seed"]}, {training["epochs"]} epochs (the best by validation ROC-AUC is kept),
   {training["hours"]:.2f} hours on {training["hardware"]}.

@@ -1,4 +1,4 @@
-"""The reference Grad-CAM, by pytorch-grad-cam's hooks and a backward pass.
+"""The reference evidence maps, by pytorch-grad-cam's hooks and a backward pass.
 
 What the closed form in ``training.cam`` is compared with before a model is released. A hooked model
 must not be shared between threads; serving never comes here.
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
-from pytorch_grad_cam import GradCAM
+from pytorch_grad_cam import LayerCAM
 from pytorch_grad_cam.base_cam import BaseCAM
 from pytorch_grad_cam.utils.image import scale_cam_image
 from torch import Tensor, nn
@@ -26,18 +26,18 @@ class LogOddsTarget:
         return logits[self.class_index] - torch.logsumexp(others, 0)
 
 
-def grad_cam(
+def reference_maps(
     network: nn.Module,
     layer: nn.Module,
     images: Tensor,
     class_index: int,
-    method: type[BaseCAM] = GradCAM,
+    method: type[BaseCAM] = LayerCAM,
 ) -> np.ndarray:
     """pytorch-grad-cam's maps of a class's log-odds, float32 (N, S, S) in [0, 1].
 
-    ``method``: one of its classes. ``images``: float32 (N, 3, S, S); ``layer``: the module whose
-    output is the feature map. The network gets back its modes, gradients and freedom from hooks,
-    whatever happens.
+    ``method``: one of its classes, by default the one that ``training.cam`` writes down.
+    ``images``: float32 (N, 3, S, S); ``layer``: the module whose output is the feature map. The
+    network gets back its modes, gradients and freedom from hooks, whatever happens.
     """
     targets = [LogOddsTarget(class_index)] * len(images)
     with _borrowed(network), torch.enable_grad():

@@ -18,14 +18,14 @@ from pytorch_grad_cam.metrics.road import ROADCombined
 from torch import Tensor, nn
 
 from mel_demo.manifest import MELANOMA
-from training.explain import LogOddsTarget, grad_cam, normalised
+from training.explain import LogOddsTarget, normalised, reference_maps
 
-SERVED = "Grad-CAM"
+SERVED = "LayerCAM"
 METHODS = {
-    SERVED: GradCAM,
+    SERVED: LayerCAM,
+    "Grad-CAM": GradCAM,
     "Grad-CAM++": GradCAMPlusPlus,
     "HiResCAM": HiResCAM,
-    "LayerCAM": LayerCAM,
     "EigenCAM": EigenCAM,
 }
 MEASURES = ("energy_in_lesion", "pointing_game", "road")
@@ -40,7 +40,8 @@ def all_maps(
     """Maps of the melanoma log-odds of images (N, 3, S, S) by method, float32 (N, S, S) in 0..1."""
     side, count = images.shape[-1], len(images)
     maps = {
-        name: grad_cam(network, layer, images, MELANOMA, method) for name, method in METHODS.items()
+        name: reference_maps(network, layer, images, MELANOMA, method)
+        for name, method in METHODS.items()
     }
     noise = np.random.default_rng(seed).random((count, _GRID, _GRID), np.float32)
     maps["random"] = normalised(noise, side)

@@ -54,7 +54,7 @@ def export_onnx(
     ``images``: float32 (N, 3, S, S), at least 5 real ones, normalised. ``metadata``: stored in the
     file. ``distance``: a module (see ``training.ood``), for the output of that name. Raises
     ExportError, leaving what stood at ``path`` as it was, when the architecture has no closed-form
-    Grad-CAM, or when the file's logits, maps or distances are not those of torch and
+    evidence map, or when the file's logits, maps or distances are not those of torch and
     pytorch-grad-cam.
     """
     if len(images) < max(CHECKED_BATCHES):
@@ -100,7 +100,7 @@ def compare(path: Path, evidence: cam.WithEvidence, images: np.ndarray) -> Diffe
         if evidence.distance is not None:
             distances = evidence.distance(cam.inner_means(network, tensor)).numpy()
     maps = {
-        name: explain.grad_cam(network, layer, tensor, CLASS_NAMES.index(name))
+        name: explain.reference_maps(network, layer, tensor, CLASS_NAMES.index(name))
         for name in CHECKED_CLASSES
     }
     session = open_session(path)

@@ -62,7 +62,7 @@ _CHECKED = 8
 
 @dataclass(frozen=True)
 class Amount:
-    """How many images of holdout are measured: on mask measures, and on ROAD, which is slow."""
+    """How many images of a split are measured: on mask measures, and on ROAD, which is slow."""
 
     images: int = 400
     road: int = 40
@@ -84,50 +84,15 @@ def explain(
     released model's or a manifest without evidence. After an error ``weights`` is as it was.
     """
     amount = amount or Amount()
-    manifest = load_manifest(weights)
-    for role in ROLES:
-        if manifest.models[role].evidence is None:
-            raise ExportError(
-                f"The {role} of {weights} was exported without evidence: export again with "
-                "`python -m training export`."
-            )
-        given.check(
-            str(manifest.models[role].data.get("splits_sha256")), None, f"the {role} of {weights}"
-        )
-    holdout, validation = given.pixels("holdout"), given.pixels("validation")
-    rows = _sample(holdout.images, amount.images)
-    networks = {
-        role: _network(weights, manifest.models[role], runs[role], validation) for role in ROLES
-    }
-    found = {
-        role: _measure(
-            networks[role],
-            manifest.models[role],
-            holdout,
-            rows,
-            masks or given.data / FOLDER,
-            amount.road,
-        )
-        for role in ROLES
-    }
-    shared = _overlap(networks, manifest, validation, amount.images)
+    manifest, networks = _released(weights, runs, given)
+    found = _measure_all(networks, manifest, given, "holdout", masks, amount)
+    shared = _overlap(networks, manifest, given.pixels("validation"), amount.images)
     content = json.loads((weights / FILE_NAME).read_text(encoding="utf-8"))
     if shared is not None:
         content["map_overlap"] = asdict(shared)
     for role, faithfulness in found.items():
         content["models"][role]["evidence"]["faithfulness"] = faithfulness_entry(faithfulness)
-    write_json(
-        record,
-        {
-            "command": command(),
-            "written": now(),
-            "git_commit": git_commit(),
-            "images": len(rows),
-            "road_images": min(amount.road, len(rows)),
-            "map_overlap": shared and asdict(shared),
-            "faithfulness": {role: faithfulness_entry(value) for role, value in found.items()},
-        },
-    )
+    _write(record, found, "holdout", amount, {"map_overlap": shared and asdict(shared)})
     with tempfile.TemporaryDirectory(prefix=f".{weights.name}-", dir=weights.parent) as name:
         folder = Path(name)
         write_json(folder / FILE_NAME, content)
@@ -138,6 +103,90 @@ def explain(
     _print(found)
     Console().print(f"Written to {weights / FILE_NAME}, the model cards and {record}")
     return manifest
+
+
+def compare_methods(
+    weights: Path,
+    runs: dict[str, Path],
+    given: Measurable,
+    record: Path,
+    masks: Path | None = None,
+    amount: Amount | None = None,
+) -> dict[str, Faithfulness]:
+    """Measure every method on validation, to choose the served one by; arguments as ``explain``'s.
+
+    Writes ``record`` alone and leaves holdout closed.
+    """
+    amount = amount or Amount()
+    manifest, networks = _released(weights, runs, given)
+    found = _measure_all(networks, manifest, given, "validation", masks, amount)
+    _write(record, found, "validation", amount, {})
+    _print(found)
+    Console().print(f"Written to {record}")
+    return found
+
+
+_Explained = dict[str, tuple[nn.Module, nn.Module]]
+"""Networks and the layers of their maps, by role."""
+
+
+def _released(
+    weights: Path, runs: dict[str, Path], given: Measurable
+) -> tuple[Manifest, _Explained]:
+    manifest = load_manifest(weights)
+    for role in ROLES:
+        if manifest.models[role].evidence is None:
+            raise ExportError(
+                f"The {role} of {weights} was exported without evidence: export again with "
+                "`python -m training export`."
+            )
+        given.check(
+            str(manifest.models[role].data.get("splits_sha256")), None, f"the {role} of {weights}"
+        )
+    validation = given.pixels("validation")
+    return manifest, {
+        role: _network(weights, manifest.models[role], runs[role], validation) for role in ROLES
+    }
+
+
+def _measure_all(
+    networks: _Explained,
+    manifest: Manifest,
+    given: Measurable,
+    split: str,
+    masks: Path | None,
+    amount: Amount,
+) -> dict[str, Faithfulness]:
+    pixels = given.pixels(split)
+    rows = _sample(pixels.images, amount.images)
+    folder = masks or given.data / FOLDER
+    return {
+        role: _measure(networks[role], manifest.models[role], pixels, rows, folder, amount.road)
+        for role in ROLES
+    }
+
+
+def _write(
+    record: Path,
+    found: dict[str, Faithfulness],
+    split: str,
+    amount: Amount,
+    more: dict[str, object],
+) -> None:
+    images = next(iter(found.values())).images
+    write_json(
+        record,
+        {
+            "command": command(),
+            "written": now(),
+            "git_commit": git_commit(),
+            "split": split,
+            "images": images,
+            "road_images": min(amount.road, images),
+            **more,
+            "faithfulness": {role: faithfulness_entry(value) for role, value in found.items()},
+        },
+    )
 
 
 def _network(
@@ -208,7 +257,7 @@ def _mean(values: np.ndarray, lesion_ids: np.ndarray) -> Interval:
 
 
 def _overlap(
-    networks: dict[str, tuple[nn.Module, nn.Module]],
+    networks: _Explained,
     manifest: Manifest,
     pixels: Pixels,
     count: int,
