@@ -31,7 +31,7 @@ from mel_demo.ui.view import SHOWN_MODELS, Setting
 TITLE = catalogue(LANGUAGES[0])["title"]
 FILES_SECONDS, SESSION_SECONDS = 600, 3600
 """How long an upload's copy, and a session's numbers and picture, stay on the server."""
-CHANGED = ("session", "shown", "status", "slider", "prevalence", "insist", "report", "document")
+CHANGED = ("session", "shown", "status", "insist", "report", "document")
 """Parts that handlers change beside those of ``view``."""
 
 
@@ -57,8 +57,10 @@ class Page:
             start |= view.of_image(Texts(), self.screener, None, Setting())
             start |= self.on_load()
             self.parts = Layout(start, SESSION_SECONDS).parts
-            # Not the upload: an output is made anew by its class, without our own preprocess.
-            self._outputs = [self.parts[name] for name in {*start, *CHANGED} & self.parts.keys()]
+            # No control: no answer is to take it from under a hand that drags or types. And no
+            # upload: an output is made anew by its class, without our own preprocess.
+            shown = {*start, *CHANGED} - {"threshold"}
+            self._outputs = [self.parts[name] for name in shown & self.parts.keys()]
             self._listen(blocks)
             self._api()
         return blocks
@@ -141,11 +143,7 @@ class Page:
         }
 
     def on_target(self, percent: float, key: str) -> dict[str, Any]:
-        """The threshold of this model at a target sensitivity, both in percent, for its box.
-
-        Apart from ``on_setting``, which also follows a load and an upload: their answers must not
-        take the box from under a typing hand.
-        """
+        """The threshold of this model at a target sensitivity, both in percent, for its box."""
         target = _setting(percent, DEFAULT_PREVALENCE).target
         point = operating_point.choose(self.manifest.models[key].operating_table, target)
         return {"threshold": round(100 * point.threshold, 4)}
@@ -185,8 +183,8 @@ class Page:
         part = self.parts
         setting = [part["slider"], part["prevalence"]]
         image_inputs = [part["upload"], *setting, part["class"]]
-        quick = {"outputs": self._outputs, "show_progress": "hidden", "queue": False}
-        quick["api_visibility"] = "private"
+        silent = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
+        quick = {"outputs": self._outputs, **silent}
         redraw = {
             "fn": self._to_parts(self.on_setting),
             "inputs": [part["session"], part["shown"], *setting],
@@ -239,15 +237,17 @@ class Page:
             control.change(
                 self._to_parts(self.on_target),
                 inputs=[part["slider"], part["threshold_of"]],
+                outputs=part["threshold"],
                 trigger_mode="always_last",
-                **quick,
+                **silent,
             )
         part["threshold"].submit(
             self._to_parts(self.on_threshold),
             inputs=[part["threshold"], part["threshold_of"]],
-            **quick,
+            outputs=part["slider"],
+            **silent,
         )
-        part["taps"].click(self._to_parts(self.on_roc), **quick)
+        part["taps"].click(self._to_parts(self.on_roc), outputs=part["slider"], **silent)
         part["insist"].click(
             self._to_parts(self.on_insist),
             inputs=[part["session"], *image_inputs[1:]],
