@@ -22,7 +22,7 @@ import numpy as np
 import torch
 import typer
 from PIL import Image
-from pytorch_grad_cam import LayerCAM
+from pytorch_grad_cam.base_cam import BaseCAM
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -36,7 +36,7 @@ from training import machine
 from training.cam import head_of
 from training.errors import TrainingError
 from training.evaluate import command, now
-from training.explain import LogOddsTarget
+from training.explain import REFERENCE, LogOddsTarget
 from training.files import git_commit, write_json
 from training.models import build, load_run
 
@@ -67,9 +67,9 @@ class Served:
 
 @dataclass
 class Torch:
-    """The same through torch. The LayerCAM objects are made once, hooks and all: its best case."""
+    """The same through torch. Hooks are set once, for all images: its best case."""
 
-    models: list[tuple[ModelSpec, torch.nn.Module, LayerCAM]]
+    models: list[tuple[ModelSpec, torch.nn.Module, BaseCAM]]
     predict_first: bool
 
     def __call__(self, data: bytes) -> list[np.ndarray]:
@@ -167,7 +167,7 @@ def main(
         if key not in ("teacher", "student"):
             continue  # what torch has no counterpart of
         network = load_run(runs / key)[0] if runs else _random(spec)
-        models.append((spec, network, LayerCAM(network, [head_of(network).target_layer()])))
+        models.append((spec, network, REFERENCE(network, [head_of(network).target_layer()])))
     ways = {
         SERVED: Served(screener),
         ONE_PASS: Torch(models, False),

@@ -99,8 +99,8 @@ class Conformal:
 class Faithfulness:
     """How far evidence maps of holdout images can be believed, by method and measure.
 
-    ``methods[method][measure]``, e.g. methods["LayerCAM"]["energy_in_lesion"]; the method "chance"
-    is what no map at all would reach. ``served``: the method of the maps on the page.
+    ``methods[method][measure]``, e.g. methods["LayerCAM"]["energy_in_lesion"]; the methods
+    "random" and "centre" know nothing of the image. ``served``: the method of the maps on the page.
     """
 
     images: int

@@ -412,14 +412,14 @@ def explain(
 
     On holdout, with the lesion masks; manifest and model cards are completed.
     """
-    from training.map_quality import Amount, compare_methods, explain
+    from training.map_quality import Amount, explain
     from training.pixels import Measurable
 
     given = Measurable(_folder(data, cache, RECIPES / "teacher.yaml"), splits)
     runs = {"teacher": teacher, "student": student}
-    measure = compare_methods if compare_only else explain
     name = "map_methods.json" if compare_only else "faithfulness.json"
-    measure(weights, runs, given, output or Path("docs") / name, masks, Amount(images, road))
+    record = output or Path("docs") / name
+    explain(weights, runs, given, record, masks, Amount(images, road), compare_only)
 
 
 @app.command()

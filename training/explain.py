@@ -14,6 +14,9 @@ from pytorch_grad_cam.base_cam import BaseCAM
 from pytorch_grad_cam.utils.image import scale_cam_image
 from torch import Tensor, nn
 
+REFERENCE = LayerCAM
+"""The method that ``training.cam`` writes down, and the page serves."""
+
 
 class LogOddsTarget:
     """log p_k / (1 - p_k) = z_k - log sum_{j != k} exp z_j of class k, from logits (K,)."""
@@ -31,11 +34,11 @@ def reference_maps(
     layer: nn.Module,
     images: Tensor,
     class_index: int,
-    method: type[BaseCAM] = LayerCAM,
+    method: type[BaseCAM] = REFERENCE,
 ) -> np.ndarray:
     """pytorch-grad-cam's maps of a class's log-odds, float32 (N, S, S) in [0, 1].
 
-    ``method``: one of its classes, by default the one that ``training.cam`` writes down.
+    ``method``: one of its classes.
     ``images``: float32 (N, 3, S, S); ``layer``: the module whose output is the feature map. The
     network gets back its modes, gradients and freedom from hooks, whatever happens.
     """

@@ -13,16 +13,16 @@ Knows no file.
 
 import numpy as np
 import torch
-from pytorch_grad_cam import EigenCAM, GradCAM, GradCAMPlusPlus, HiResCAM, LayerCAM
+from pytorch_grad_cam import EigenCAM, GradCAM, GradCAMPlusPlus, HiResCAM
 from pytorch_grad_cam.metrics.road import ROADCombined
 from torch import Tensor, nn
 
 from mel_demo.manifest import MELANOMA
-from training.explain import LogOddsTarget, normalised, reference_maps
+from training.explain import REFERENCE, LogOddsTarget, normalised, reference_maps
 
-SERVED = "LayerCAM"
+SERVED = REFERENCE.__name__
 METHODS = {
-    SERVED: LayerCAM,
+    SERVED: REFERENCE,
     "Grad-CAM": GradCAM,
     "Grad-CAM++": GradCAMPlusPlus,
     "HiResCAM": HiResCAM,

@@ -75,64 +75,18 @@ def explain(
     record: Path,
     masks: Path | None = None,
     amount: Amount | None = None,
+    compare_only: bool = False,
 ) -> Manifest:
     """Measure the maps of both released models, and return the manifest with what was found.
 
     ``runs``: the runs they were exported from, by role. ``masks``: the folder of lesion masks,
-    within the data by default. ``record``: JSON with everything, ``amount`` included. Raises
-    DataError for masks that are missing or do not fit, ExportError for a run that is not the
-    released model's or a manifest without evidence. After an error ``weights`` is as it was.
+    within the data by default. ``record``: JSON with everything, ``amount`` included.
+    ``compare_only``: measure on validation, to choose the served method by; only ``record`` is
+    written and holdout stays closed. Raises DataError for masks that are missing or do not fit,
+    ExportError for a run that is not the released model's or a manifest without evidence. After an
+    error ``weights`` is as it was.
     """
     amount = amount or Amount()
-    manifest, networks = _released(weights, runs, given)
-    found = _measure_all(networks, manifest, given, "holdout", masks, amount)
-    shared = _overlap(networks, manifest, given.pixels("validation"), amount.images)
-    content = json.loads((weights / FILE_NAME).read_text(encoding="utf-8"))
-    if shared is not None:
-        content["map_overlap"] = asdict(shared)
-    for role, faithfulness in found.items():
-        content["models"][role]["evidence"]["faithfulness"] = faithfulness_entry(faithfulness)
-    _write(record, found, "holdout", amount, {"map_overlap": shared and asdict(shared)})
-    with tempfile.TemporaryDirectory(prefix=f".{weights.name}-", dir=weights.parent) as name:
-        folder = Path(name)
-        write_json(folder / FILE_NAME, content)
-        manifest = load_manifest(folder)
-        for role in ROLES:
-            write_text(folder / f"{role}.md", model_card(manifest.models[role]))
-        move(folder, weights)
-    _print(found)
-    Console().print(f"Written to {weights / FILE_NAME}, the model cards and {record}")
-    return manifest
-
-
-def compare_methods(
-    weights: Path,
-    runs: dict[str, Path],
-    given: Measurable,
-    record: Path,
-    masks: Path | None = None,
-    amount: Amount | None = None,
-) -> dict[str, Faithfulness]:
-    """Measure every method on validation, to choose the served one by; arguments as ``explain``'s.
-
-    Writes ``record`` alone and leaves holdout closed.
-    """
-    amount = amount or Amount()
-    manifest, networks = _released(weights, runs, given)
-    found = _measure_all(networks, manifest, given, "validation", masks, amount)
-    _write(record, found, "validation", amount, {})
-    _print(found)
-    Console().print(f"Written to {record}")
-    return found
-
-
-_Explained = dict[str, tuple[nn.Module, nn.Module]]
-"""Networks and the layers of their maps, by role."""
-
-
-def _released(
-    weights: Path, runs: dict[str, Path], given: Measurable
-) -> tuple[Manifest, _Explained]:
     manifest = load_manifest(weights)
     for role in ROLES:
         if manifest.models[role].evidence is None:
@@ -144,49 +98,58 @@ def _released(
             str(manifest.models[role].data.get("splits_sha256")), None, f"the {role} of {weights}"
         )
     validation = given.pixels("validation")
-    return manifest, {
+    measured = validation if compare_only else given.pixels("holdout")
+    rows = _sample(measured.images, amount.images)
+    networks = {
         role: _network(weights, manifest.models[role], runs[role], validation) for role in ROLES
     }
-
-
-def _measure_all(
-    networks: _Explained,
-    manifest: Manifest,
-    given: Measurable,
-    split: str,
-    masks: Path | None,
-    amount: Amount,
-) -> dict[str, Faithfulness]:
-    pixels = given.pixels(split)
-    rows = _sample(pixels.images, amount.images)
-    folder = masks or given.data / FOLDER
-    return {
-        role: _measure(networks[role], manifest.models[role], pixels, rows, folder, amount.road)
+    found = {
+        role: _measure(
+            networks[role],
+            manifest.models[role],
+            measured,
+            rows,
+            masks or given.data / FOLDER,
+            amount.road,
+        )
         for role in ROLES
     }
+    content = {
+        "command": command(),
+        "written": now(),
+        "git_commit": git_commit(),
+        "split": "validation" if compare_only else "holdout",
+        "images": len(rows),
+        "road_images": min(amount.road, len(rows)),
+        "faithfulness": {role: faithfulness_entry(value) for role, value in found.items()},
+    }
+    if compare_only:
+        write_json(record, content)
+    else:
+        shared = _overlap(networks, manifest, validation, amount.images)
+        write_json(record, content | {"map_overlap": shared and asdict(shared)})
+        manifest = _complete(weights, found, shared)
+    _print(found)
+    completed = "" if compare_only else f"{weights / FILE_NAME}, the model cards and "
+    Console().print(f"Written to {completed}{record}")
+    return manifest
 
 
-def _write(
-    record: Path,
-    found: dict[str, Faithfulness],
-    split: str,
-    amount: Amount,
-    more: dict[str, object],
-) -> None:
-    images = next(iter(found.values())).images
-    write_json(
-        record,
-        {
-            "command": command(),
-            "written": now(),
-            "git_commit": git_commit(),
-            "split": split,
-            "images": images,
-            "road_images": min(amount.road, images),
-            **more,
-            "faithfulness": {role: faithfulness_entry(value) for role, value in found.items()},
-        },
-    )
+def _complete(weights: Path, found: dict[str, Faithfulness], shared: MapOverlap | None) -> Manifest:
+    """Put what was found into the manifest and the model cards, and return the manifest."""
+    content = json.loads((weights / FILE_NAME).read_text(encoding="utf-8"))
+    if shared is not None:
+        content["map_overlap"] = asdict(shared)
+    for role, faithfulness in found.items():
+        content["models"][role]["evidence"]["faithfulness"] = faithfulness_entry(faithfulness)
+    with tempfile.TemporaryDirectory(prefix=f".{weights.name}-", dir=weights.parent) as name:
+        folder = Path(name)
+        write_json(folder / FILE_NAME, content)
+        manifest = load_manifest(folder)
+        for role in ROLES:
+            write_text(folder / f"{role}.md", model_card(manifest.models[role]))
+        move(folder, weights)
+    return manifest
 
 
 def _network(
@@ -257,7 +220,7 @@ def _mean(values: np.ndarray, lesion_ids: np.ndarray) -> Interval:
 
 
 def _overlap(
-    networks: _Explained,
+    networks: dict[str, tuple[nn.Module, nn.Module]],
     manifest: Manifest,
     pixels: Pixels,
     count: int,

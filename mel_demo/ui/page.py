@@ -144,8 +144,8 @@ class Page:
 
     def on_target(self, percent: float, key: str) -> dict[str, Any]:
         """The threshold of this model at a target sensitivity, both in percent, for its box."""
-        target = _setting(percent, DEFAULT_PREVALENCE).target
-        point = operating_point.choose(self.manifest.models[key].operating_table, target)
+        table = self.manifest.models[key].operating_table
+        point = operating_point.choose(table, _target(percent))
         return {"threshold": round(100 * point.threshold, 4)}
 
     def on_threshold(self, percent: float | None, key: str) -> dict[str, Any]:
@@ -321,11 +321,16 @@ def _texts(request: gr.Request | None) -> Texts:
 def _setting(percent: float, prevalence: float, index: int = MELANOMA) -> Setting:
     """What the controls say, in 0..1; their number boxes can be left empty or out of range."""
     return Setting(
-        _within(percent, 100 * MIN_TARGET, 100 * MAX_TARGET, 100 * DEFAULT_TARGET) / 100,
+        _target(percent),
         _within(prevalence, 100 * MIN_PREVALENCE, 100 * MAX_PREVALENCE, 100 * DEFAULT_PREVALENCE)
         / 100,
         index,
     )
+
+
+def _target(percent: float) -> float:
+    """The slider's target sensitivity in 0..1."""
+    return _within(percent, 100 * MIN_TARGET, 100 * MAX_TARGET, 100 * DEFAULT_TARGET) / 100
 
 
 def _within(given: Any, low: float, high: float, otherwise: float) -> float:
