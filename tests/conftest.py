@@ -9,9 +9,9 @@ import pytest
 from huggingface_hub import constants
 
 from mel_demo.screening import Screener
-from tests.hub_stand_in import Hub, hub_stand_in
-from tests.tiny_training import TinyTraining, train_tiny
-from tests.tiny_weights import write_tiny_weights
+from tests.support.hub_stand_in import Hub, hub_stand_in
+from tests.support.tiny_training import TinyTraining, train_tiny
+from tests.support.tiny_weights import write_tiny_weights
 
 
 @pytest.fixture(scope="session")
