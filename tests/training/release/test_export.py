@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 
 import numpy as np
@@ -189,11 +189,11 @@ def test_an_export_is_a_whole_weights_folder(weights, tiny_training):
         verify_weights(spec, weights)
         assert spec.architecture == {"teacher": TEACHER, "student": STUDENT}[key]
         assert spec.preprocessing.size == 64
-        assert spec.data["splits_sha256"] == sha256(tiny_training.splits)
-        assert sum(spec.data["images"].values()) == len(list(tiny_training.data.rglob("*.jpg")))
-        assert spec.training["epochs"] == 2
-        assert spec.latency["milliseconds"] > 0
-        assert "mel_demo.inference" in spec.latency["note"]
+        assert spec.data.splits_sha256 == sha256(tiny_training.splits)
+        assert sum(astuple(spec.data.images)) == len(list(tiny_training.data.rglob("*.jpg")))
+        assert spec.training.epochs == 2
+        assert spec.latency.milliseconds > 0
+        assert "mel_demo.inference" in spec.latency.note
     assert set(manifest.agreement) == {"validation", "holdout"}
 
 
@@ -347,7 +347,7 @@ def test_images_of_other_clinics_are_measured_beside_holdout(tiny_training, tmp_
     for key, spec in load_manifest(output).models.items():
         found = evaluate_weights(output, given, "external").metrics[key]["roc_auc"]
         assert spec.metrics["external"]["roc_auc"].value == pytest.approx(found.value, abs=1e-6)
-        assert spec.data["external"]["images"] == 12
+        assert spec.data.external.images == 12
         card = (output / f"{key}.md").read_text(encoding="utf-8")
         assert "12 images of ISIC 2017" in card
         assert f"{found.value:.3f}" in card
