@@ -158,7 +158,7 @@ class _Writer:
 @cache
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("mel_demo"),
+        loader=jinja2.PackageLoader("mel_demo.pictures"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -26,7 +26,7 @@ from mel_demo.manifest import CLASS_NAMES, MELANOMA, Elsewhere, Faithfulness, In
 from mel_demo.pictures.figures import roc_figure
 from mel_demo.screening import Finding, Screener
 from mel_demo.texts import Texts
-from mel_demo.ui import case, costs, groups, verdict, view, words
+from mel_demo.ui import case, costs, evidence, groups, verdict, view, words
 from mel_demo.ui.about import about
 from mel_demo.ui.page import Page, launch_options
 from tests.support.apart import write_weights_apart
@@ -622,10 +622,10 @@ def test_maps_little_better_than_chance_are_said_to_be_so(measured_page):
     for key, served in (("teacher", 0.9), ("student", 0.53)):
         methods = {"Grad-CAM": measured(served), "random": measured(0.3), "centre": measured(0.5)}
         spec = measured_page.manifest.models[key]
-        evidence = dataclasses.replace(
+        replaced = dataclasses.replace(
             spec.evidence, faithfulness=Faithfulness(40, "Grad-CAM", methods)
         )
-        models[key] = dataclasses.replace(spec, evidence=evidence)
+        models[key] = dataclasses.replace(spec, evidence=replaced)
     manifest = dataclasses.replace(measured_page.manifest, models=models)
     teacher, student = evidence.faithful(T, manifest).split('<p class="caption student">')
     assert flat(teacher).count("clearly better than a map that knows nothing") == 3

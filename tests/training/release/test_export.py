@@ -22,8 +22,8 @@ from tests.support.tiny_isic import write_isic2017
 from training.data.isic import divide, read_extra, write_external
 from training.data.measurable import Measurable
 from training.errors import DataError, ExportError, RunError
-from training.measure import maps
 from training.measure.evaluate import evaluate_weights
+from training.measure.maps import LogOddsTarget, normalised, reference_maps
 from training.measure.scores import fit_temperature, open_session, score_onnx
 from training.provenance import sha256
 from training.release import cam, onnx_file
@@ -74,8 +74,8 @@ def test_closed_form_is_pytorch_grad_cam(architecture):
     assert maps.shape == (7, 7, 2, 2)
     assert (maps >= 0).all()
     for index in range(7):
-        wanted = maps.reference_maps(built, evidence.head.target_layer(), images, index)
-        own = maps.normalised(maps[:, index].numpy(), 64)
+        wanted = reference_maps(built, evidence.head.target_layer(), images, index)
+        own = normalised(maps[:, index].numpy(), 64)
         assert wanted.max() > 0.9
         np.testing.assert_allclose(own, wanted, atol=1e-3)
 
@@ -86,7 +86,7 @@ def test_a_sure_network_still_has_gradients():
     found = cam.log_odds_gradient(logits.detach())
     for index in range(4):
         (wanted,) = torch.autograd.grad(
-            sum(maps.LogOddsTarget(index)(row) for row in logits), logits, retain_graph=True
+            sum(LogOddsTarget(index)(row) for row in logits), logits, retain_graph=True
         )
         torch.testing.assert_close(found[:, index], wanted)
 
@@ -132,11 +132,11 @@ def test_explaining_gives_the_network_back(fails, monkeypatch):
     before = state()
     if fails:
         # IndexError, since pytorch-grad-cam's own context manager would swallow it.
-        monkeypatch.setattr(maps.LogOddsTarget, "__call__", lambda *_: [][0])
+        monkeypatch.setattr(LogOddsTarget, "__call__", lambda *_: [][0])
         with pytest.raises(IndexError):
-            maps.reference_maps(built, layer, pictures(2), 4)
+            reference_maps(built, layer, pictures(2), 4)
     else:
-        maps.reference_maps(built, layer, pictures(2), 4)
+        reference_maps(built, layer, pictures(2), 4)
     assert state() == before
     assert before[3] == 0
 
@@ -301,7 +301,9 @@ def test_a_model_served_otherwise_than_measured_is_refused(tiny_training, tmp_pa
 
     monkeypatch.setattr("training.release.export.score_onnx", measured_otherwise)
     output = tmp_path / "weights"
-    with pytest.raises(ExportError, match=r"mel_demo\.inference and training\.scores differ"):
+    with pytest.raises(
+        ExportError, match=r"mel_demo\.inference and training\.measure\.scores differ"
+    ):
         export(
             tiny_training.teacher,
             tiny_training.student,
