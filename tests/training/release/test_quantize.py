@@ -388,7 +388,7 @@ def test_images_of_other_clinics_are_asked_once_for_the_chosen_file(
     manifest = json.loads((released / "manifest.json").read_text())
 
     def student_with(roc_auc: float) -> dict[str, bytes]:
-        found = dict.fromkeys(METRIC_NAMES, {"value": roc_auc, "low": 0.0, "high": 1.0})
+        found = {name: {"value": roc_auc, "low": 0.0, "high": 1.0} for name in METRIC_NAMES}
         manifest["models"]["student"]["metrics"]["external"] = found
         manifest["models"]["student"]["data"]["external"] = {
             "name": "ISIC 2017",
