@@ -114,7 +114,7 @@ def export(teacher: Path, student: Path, given: Measurable, output: Path) -> Man
             folder / f"{REFUSING}.onnx",
             fitted,
             pixels,
-            others("report"),
+            others(),
             refusing.record.preprocessing,
         )
         _print_refusals(refusals)
