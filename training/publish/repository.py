@@ -194,7 +194,7 @@ def _metadata(spec: ModelSpec, repos: Mapping[str, str], dataset: str) -> ModelC
             task_type="image-classification",
             task_name="melanoma against the rest",
             dataset_type=dataset,
-            dataset_name=f"{spec.data['name']}, holdout by lesion",
+            dataset_name=f"{spec.data.name}, holdout by lesion",
             dataset_split="holdout",
             metric_type=name,
             metric_name=METRICS[name],

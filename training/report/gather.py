@@ -86,7 +86,7 @@ def _check_released(folder: Path, record: RunRecord, spec: ModelSpec) -> None:
         "architecture": (record.architecture, spec.architecture),
         "commit": (record.git_commit, spec.source_commit),
         **{
-            name: (getattr(record, name), spec.training.get(name))
+            name: (getattr(record, name), getattr(spec.training, name))
             for name in ("epochs", "best_epoch", "seed", "hours")
         },
     }

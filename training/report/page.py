@@ -263,16 +263,8 @@ def _released_rows(spec: ModelSpec) -> list[tuple[str, str]]:
         ("Architecture", f"{spec.architecture}, {spec.parameters:,} parameters"),
         ("Recipe", spec.recipe),
         ("Trained at commit", spec.source_commit),
-        ("Starting weights", str(training.get("init", "not recorded"))),
-        (
-            "Epochs",
-            f"{training.get('epochs', 'not recorded')}, "
-            f"kept: {training.get('best_epoch', 'not recorded')}",
-        ),
-        ("Seed", str(training.get("seed", "not recorded"))),
-        (
-            "Time",
-            f"{training.get('hours', 'not recorded')} h on "
-            f"{training.get('hardware', 'a machine not recorded')}",
-        ),
+        ("Starting weights", training.init),
+        ("Epochs", f"{training.epochs}, kept: {training.best_epoch or 'not recorded'}"),
+        ("Seed", str(training.seed)),
+        ("Time", f"{training.hours} h on {training.hardware}"),
     ]

@@ -9,8 +9,7 @@ from PIL import Image
 from torch import nn
 
 from mel_demo.decision.map_trust import Belief, belief
-from mel_demo.manifest import MELANOMA, load_manifest
-from mel_demo.measured import Faithfulness, Interval
+from mel_demo.manifest import MELANOMA, Faithfulness, Interval, load_manifest
 from tests.support.tiny_export import export_tiny
 from tests.support.tiny_training import run, training
 from training.data.ham10000 import read_split

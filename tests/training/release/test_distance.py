@@ -13,7 +13,7 @@ from mel_demo.images import normalise, open_image
 from mel_demo.manifest import load_manifest
 from mel_demo.screening import Screener
 from tests.support.tiny_export import export_tiny
-from training.data.not_dermoscopy import others
+from training.data.not_dermoscopy import KINDS, others
 from training.errors import ExportError
 from training.learn.run_folder import load_run
 from training.measure.scores import open_session
@@ -98,7 +98,7 @@ def test_an_export_measures_what_it_refuses(weights, tiny_training):
     for split, counts in found.dermoscopy.items():
         assert counts.images == splits.count(split)
         assert counts.rate.value == pytest.approx(counts.refused / counts.images, abs=1e-6)
-    assert set(found.others) == {other.kind for other in others()}
+    assert set(found.others) == set(KINDS)
     # Drawings of one kind are the narrowest of references: nothing else comes near them.
     assert sum(counts.refused for counts in found.others.values()) > 0.9 * sum(
         counts.images for counts in found.others.values()
@@ -119,7 +119,7 @@ def test_an_exported_pair_refuses_what_was_counted(weights, tiny_training):
     holdout = [paths[row[0]] for row in rows if row[3] == "holdout"]
     served = [screener.screen(open_image(path)) for path in holdout]
     assert sum(screening.refused for screening in served) == found.dermoscopy["holdout"].refused
-    noise = next(other for other in others() if other.kind == "noise")
+    noise = next(other for other in others("report") if other.kind == "noise")
     screening = screener.screen(noise.rgb)
     assert screening.refused
     assert screening.findings[0].code == "not_dermoscopy"
@@ -174,8 +174,12 @@ def test_int8_is_made_without_the_distance(weights, tmp_path):
     assert parts_of(model).features in {node.input[0] for node in model.graph.node}
 
 
-def test_others_are_the_same_at_every_call():
-    pictures, again = list(others()), list(others())
-    assert all(other.rgb.dtype == np.uint8 and other.rgb.ndim == 3 for other in pictures)
-    assert all((a.rgb == b.rgb).all() for a, b in zip(pictures, again, strict=True))
-    assert len({other.kind for other in pictures}) == 7
+def test_others_are_the_same_at_every_call_and_halves_share_no_source():
+    halves = {half: list(others(half)) for half in ("choice", "report")}
+    for half, pictures in halves.items():
+        assert {other.kind for other in pictures} == set(KINDS)
+        assert all(other.rgb.dtype == np.uint8 and other.rgb.ndim == 3 for other in pictures)
+        again = list(others(half))
+        assert all((a.rgb == b.rgb).all() for a, b in zip(pictures, again, strict=True))
+    sources = [{other.source for other in pictures} for pictures in halves.values()]
+    assert not sources[0] & sources[1]

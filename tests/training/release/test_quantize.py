@@ -251,7 +251,7 @@ def test_the_manifest_gains_a_model_and_keeps_the_others(released, weights):
     spec = load_manifest(released).models["student_int8"]
     verify_weights(spec, released)
     assert spec.bytes < 0.6 * load_manifest(released).models["student"].bytes
-    assert "training quantize" in spec.latency["note"]
+    assert "training quantize" in spec.latency.note
     card = (released / "student_int8.md").read_text(encoding="utf-8")
     for said in (spec.sha256, "not a medical device", "## Quantisation", "correlate"):
         assert said in card
