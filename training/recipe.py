@@ -171,9 +171,7 @@ def parse_settings(
         if not key or not equals:
             raise RecipeError(f"--set takes KEY=VALUE, such as loss.name=focal: not {setting!r}.")
         if key in found:
-            raise RecipeError(
-                f"{key} is given twice, {found[key]!r} and {text!r}: give it once."
-            )
+            raise RecipeError(f"{key} is given twice, {found[key]!r} and {text!r}: give it once.")
         try:
             found[key] = yaml.safe_load(text)
         except yaml.YAMLError as error:
