@@ -191,21 +191,30 @@ def convert(
     if image.mode in ("P", "PA"):
         remarks += ("few_colours",)
     factor = reduction(image)
+    height = -(-image.height // factor)
     layered = image.has_transparency_data
     may_be_grey = markers is not None and image.mode in ("RGB", "L")
-    parts, grey, transparent, visible = [], [], 0, not layered
+    rgb, done, grey, transparent, visible = None, 0, [], 0, not layered
     for strip in _strips(image, factor):
         if layered:
             strip, alpha = _on_white(strip)
             transparent += int(np.count_nonzero(alpha < 128))
             visible = visible or int(alpha.max()) > _VISIBLE
-        converted = conversion(strip)
+        decoded = strip
         if factor > 1:
-            converted = converted.reduce(factor)
-        parts.append(np.array(converted))
+            plain = strip if strip.mode in ("RGB", "L", "CMYK") else strip.convert("RGB")
+            strip = plain.reduce(factor)
+        converted = conversion(strip)
+        pixels = np.array(converted)
         if may_be_grey:
-            raw = parts[-1] if converted is strip else np.asarray(strip)
-            grey.append(jpeg.grey_blocks(raw))
+            same = converted is decoded
+            grey.append(jpeg.grey_blocks(pixels if same else np.asarray(decoded)))
+        if len(pixels) == height:
+            rgb = pixels
+        else:
+            rgb = np.empty((height, *pixels.shape[1:]), np.uint8) if rgb is None else rgb
+            rgb[done : done + len(pixels)] = pixels
+            done += len(pixels)
     if grey and jpeg.lost(np.concatenate(grey)):
         raise _damaged_jpeg("parts of the picture are missing, and grey in their place")
     if not visible:
@@ -215,7 +224,6 @@ def convert(
         )
     if transparent > _MAX_TRANSPARENT * image.width * image.height:
         remarks += ("transparent",)
-    rgb = parts[0] if len(parts) == 1 else np.concatenate(parts)
     return Picture(_upright(rgb, exif), remarks)
 
 

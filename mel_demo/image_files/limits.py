@@ -12,7 +12,7 @@ MAX_PIXELS = 50_000_000
 """For formats whose decoders are quick, or shrink while they decode."""
 MAX_PIXELS_OF = {
     "TIFF": 25_000_000,
-    "WEBP": 25_000_000,
+    "WEBP": 16_000_000,
     "AVIF": 13_000_000,
     "HEIF": 13_000_000,
     "JPEG2000": 6_000_000,

@@ -21,7 +21,7 @@ def check_webp(data: bytes) -> None:
             data[position : position + 4],
             struct.unpack_from("<I", data, position + 4),
         )
-        if kind in (b"VP8 ", b"VP8L", b"ANMF", b"ALPH"):
+        if kind == b"VP8 ":
             _check_zeros(data, position + 8, position + 8 + length)
         position, count = position + 8 + length + length % 2, count + 1
 
