@@ -21,8 +21,7 @@ from PIL import Image
 from mel_demo import __version__
 from mel_demo.decision.operating_point import OperatingPoint
 from mel_demo.images import shrink
-from mel_demo.manifest import CLASS_NAMES, MELANOMA, Manifest
-from mel_demo.measured import Interval
+from mel_demo.manifest import CLASS_NAMES, MELANOMA, Interval, Manifest
 from mel_demo.pictures.overlay import COLOURS
 from mel_demo.report_text import ENGLISH
 
@@ -159,7 +158,7 @@ class _Writer:
 @cache
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("mel_demo"),
+        loader=jinja2.PackageLoader("mel_demo.pictures"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -16,7 +16,6 @@ from mel_demo.ui import scripts
 from mel_demo.ui.upload import image_input
 from mel_demo.ui.view import EXAMPLES, SHOWN_MODELS
 
-"""Written by `python -m mel_demo draw mel_demo/ui/examples`."""
 PRESETS = (1, 2, 11)
 """Prevalences in percent with a button of their own."""
 TRANSLATIONS = gr.I18n(**{language: catalogue(language) for language in LANGUAGES})

@@ -1,6 +1,7 @@
 """`training push-space`: the page as a Hugging Face Space, the exact tree of it in one commit."""
 
 import shutil
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -8,23 +9,24 @@ from pathlib import Path
 
 from huggingface_hub import HfApi, RepoCard, SpaceCardData, constants
 from huggingface_hub.utils import validate_repo_id
+from rich.console import Console
 
 from mel_demo.hub import DEFAULT, SOURCE_FILE, fetch, parse
 from mel_demo.manifest import FILE_NAME, load_manifest, verify_weights
 from training.errors import PublishError
 from training.provenance import git_commit
 from training.publish.push import Pushed, explained, upload
-from training.publish.repository import CARD, LICENCE, emptied
+from training.publish.repository import CARD, LICENCE_ID, emptied
 
-ROOT = Path(__file__).resolve().parents[2]
-SERVED = ("app.py", "mel_demo", "requirements.txt", "LICENSE")
+_ROOT = Path(__file__).resolve().parents[2]
+_SERVED = ("app.py", "mel_demo", "requirements.txt", "LICENSE")
 """What the page needs beside its weights."""
-THUMBNAIL = ROOT / "docs" / "page-desktop.png"
-PYTHON_VERSION = "3.12"
+_THUMBNAIL = _ROOT / "docs" / "page-desktop.png"
+_PYTHON_VERSION = "3.12"
 """Runs on every hardware: ZeroGPU has few versions, and 3.11 is none of them."""
-TITLE = "Melanoma screening, teacher and student"
-SHORT = "Dermoscopy judged by a teacher and its student network"
-BODY = """
+_TITLE = "Melanoma screening, teacher and student"
+_SHORT = "Dermoscopy judged by a teacher and its student network"
+_BODY = """
 # {title}
 
 One dermoscopy image, judged side by side by a large teacher network and the small student distilled
@@ -51,7 +53,9 @@ class Pinned:
         return f"{self.repo}@{self.commit}"
 
 
-def build(space: str, output: Path, weights: Path = DEFAULT, pinned: Sequence[Pinned] = ()) -> Path:
+def build_space(
+    space: str, output: Path, weights: Path = DEFAULT, pinned: Sequence[Pinned] = ()
+) -> Path:
     """Write the Space's tree to ``output`` (see ``emptied``).
 
     ``pinned``: models that stay where they are on the Hub (see ``pin``); without, those of
@@ -60,12 +64,12 @@ def build(space: str, output: Path, weights: Path = DEFAULT, pinned: Sequence[Pi
     readme = _readme(space, pinned)
     (emptied(output) / CARD).write_text(readme, encoding="utf-8")
     (output / "weights").mkdir()
-    for name in SERVED:
-        if (ROOT / name).is_dir():
+    for name in _SERVED:
+        if (_ROOT / name).is_dir():
             ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
-            shutil.copytree(ROOT / name, output / name, ignore=ignored)
+            shutil.copytree(_ROOT / name, output / name, ignore=ignored)
         else:
-            shutil.copyfile(ROOT / name, output / name)
+            shutil.copyfile(_ROOT / name, output / name)
     if pinned:
         line = ",".join(map(str, pinned))
         (output / "weights" / SOURCE_FILE).write_text(f"{line}\n", encoding="utf-8")
@@ -74,7 +78,7 @@ def build(space: str, output: Path, weights: Path = DEFAULT, pinned: Sequence[Pi
         for spec in manifest.models.values():
             shutil.copyfile(verify_weights(spec, weights), output / "weights" / spec.file)
         shutil.copyfile(weights / FILE_NAME, output / "weights" / FILE_NAME)
-    shutil.copyfile(THUMBNAIL, output / "thumbnail.png")
+    shutil.copyfile(_THUMBNAIL, output / "thumbnail.png")
     return output
 
 
@@ -106,6 +110,28 @@ def pin(source: str) -> list[Pinned]:
     return found
 
 
+def deploy(
+    space: str,
+    weights: Path,
+    models: tuple[str | None, str | None] | None = None,
+    private: bool = False,
+    hardware: str | None = None,
+    dry: Path | None = None,
+) -> str:
+    """Build and push the Space; returns what to tell. ``dry``: folder to write to instead.
+
+    ``models``: teacher and student on the Hub, as USER/REPO@REVISION, in place of ``weights``.
+    """
+    if models is not None and None in models:
+        raise PublishError("Give both --teacher and --student, or neither to copy the models.")
+    pinned = pin(",".join(map(str, models))) if models is not None else []
+    if dry is not None:
+        return f"{space}: read {build_space(space, dry, weights, pinned)}"
+    with tempfile.TemporaryDirectory() as name, Console().status(f"Deploying {space}"):
+        folder = build_space(space, Path(name) / "space", weights, pinned)
+        return push_space(space, folder, private, hardware).url
+
+
 def push_space(
     space: str, folder: Path, private: bool = False, hardware: str | None = None
 ) -> Pushed:
@@ -130,16 +156,16 @@ def _readme(space: str, pinned: Sequence[Pinned]) -> str:
     if "/" not in space:
         raise PublishError(f"{space!r} is no Space: name it USER/SPACE.")
     data = SpaceCardData(
-        title=TITLE,
+        title=_TITLE,
         emoji="🔎",
         colorFrom="blue",
         colorTo="yellow",
         sdk="gradio",
         sdk_version=metadata.version("gradio"),
-        python_version=PYTHON_VERSION,
+        python_version=_PYTHON_VERSION,
         app_file="app.py",
-        license=LICENCE,
-        short_description=SHORT,
+        license=LICENCE_ID,
+        short_description=_SHORT,
         thumbnail=f"https://huggingface.co/spaces/{space}/resolve/main/thumbnail.png",
         models=[source.repo for source in pinned] or None,
         datasets=["marmal88/skin_cancer"],
@@ -151,5 +177,5 @@ def _readme(space: str, pinned: Sequence[Pinned]) -> str:
         or None,
     )
     said = ", ".join(map(str, pinned)) or "in this repository"
-    body = BODY.format(title=TITLE, weights=said)
+    body = _BODY.format(title=_TITLE, weights=said)
     return str(RepoCard(f"---\n{data.to_yaml()}\n---\n{body}"))
