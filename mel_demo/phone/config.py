@@ -5,6 +5,7 @@ the manifest, limits and checks of the image from the modules that the server us
 same locale files.
 """
 
+from dataclasses import asdict
 from typing import Any
 
 from mel_demo import __version__, findings, images, operating_point
@@ -48,6 +49,7 @@ def config(manifest: Manifest, spec: ModelSpec) -> dict[str, Any]:
             "default": operating_point.DEFAULT_TARGET,
         },
         "alike": ALIKE,
+        "distribution": spec.evidence and asdict(spec.evidence.distribution),
         "table": {
             "validation": {"melanomas": first.validation.melanomas},
             "holdout": {

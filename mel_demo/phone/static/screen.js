@@ -38,8 +38,9 @@ export function load(progress) {
 /**
  * Judge one image.
  * @param {Blob} blob a JPEG, PNG, WebP, GIF, BMP or whatever else the browser decodes
- * @param {{target?: number, keep?: (picture: ImageBitmap) => void}} options target: share of
- *   melanomas to catch, 0.8 to 0.995; keep: is handed the decoded picture before it is closed
+ * @param {{target?: number, keep?: (picture: ImageBitmap, result: object) => void}} options
+ *   target: share of melanomas to catch, 0.8 to 0.995; keep: may draw the decoded picture, which is
+ *   closed after it
  * @returns {Promise<{
  *   probability: number, decision: "refer" | "no_referral" | null, threshold: number,
  *   classes: Record<string, number>, map: {values: Float32Array, width: number, height: number},
@@ -69,8 +70,11 @@ export async function screen(blob, { target, keep = () => {} } = {}) {
     const judged = { probability: classes.mel, refused };
     const { decision, threshold } = decide(judged, config, target ?? config.targets.default);
     const milliseconds = performance.now() - begun;
-    await keep(bitmap);
-    return { ...judged, decision, threshold, classes, map, distance, findings: remarks, width, height, box, milliseconds };
+    const result = {
+      ...judged, decision, threshold, classes, map, distance, findings: remarks, width, height, box, milliseconds,
+    };
+    keep(bitmap, result);
+    return result;
   } finally {
     bitmap.close();
   }
