@@ -14,7 +14,7 @@ from mel_demo.ui.texts import LANGUAGES, catalogue
 
 ALIKE = 100
 """Images that "of N images that scored like this one" is about, at least."""
-_SHARED = ("notice", "refused", "refused_more", "melanoma_probability", "figure_", "dx_", "phone_")
+_SHARED = ("phone_", "dx_", "refused", "figure_percent", "figure_under", "figure_separators")
 """Beginnings of the keys that the page takes of each language."""
 
 

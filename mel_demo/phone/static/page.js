@@ -112,6 +112,16 @@ async function judge(blob) {
   }
 }
 
+/** Show what went wrong where the verdict would stand. */
+function complain(error, title = "problem") {
+  const known = error instanceof ScreenError && state.texts?.has(`error_${error.code}`);
+  state.problem = known
+    ? { title, key: `error_${error.code}`, values: error.values }
+    : { title, key: "error_unknown", values: { error: String(error?.message ?? error) } };
+  if (!known) console.error(error);
+  show("problem");
+}
+
 async function keepIt() {
   const { result, config, files } = state;
   history.add({
@@ -169,7 +179,7 @@ function say(key, values = {}) {
 /** All words anew: after a change of language, and when what they speak of has arrived. */
 function translate() {
   document.documentElement.lang = state.texts.language;
-  document.title = t("phone_title");
+  document.title = t("title");
   for (const element of document.querySelectorAll("[data-t]")) fill(element, t(element.dataset.t));
   for (const element of document.querySelectorAll("[data-t-label]")) {
     element.setAttribute("aria-label", t(element.dataset.tLabel));

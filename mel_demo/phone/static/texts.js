@@ -13,7 +13,7 @@ export class Texts {
 
   /** The text of a key with its {places} filled; plain, whatever markup the server's page has. */
   t(key, values = {}) {
-    const text = this.words[key] ?? this.words[`phone_${key}`] ?? key;
+    const text = this.words[`phone_${key}`] ?? this.words[key] ?? key;
     return text.replace(/<[^>]+>/g, "").replace(/\{(\w+)\}/g, (place, name) => values[name] ?? place);
   }
 
@@ -40,7 +40,10 @@ export class Texts {
   /** A share that a person set: "95 %", "99.5 %". */
   setting = (share) => this.#percent(100 * share, Number.isInteger(Math.round(1000 * share) / 10) ? 0 : 1);
 
-  #percent = (number, digits) => this.words.figure_percent.replace("{}", this.#digits(number, digits));
+  #percent(number, digits) {
+    const written = this.words.figure_percent.replace("{}", this.#digits(number, digits));
+    return written.replace(" ", "\u00a0"); // the sign stays with its number
+  }
 
   #digits(number, digits) {
     const [point, thousands] = this.words.figure_separators;
