@@ -15,7 +15,7 @@ from pathlib import Path
 
 from mel_demo import inference
 from mel_demo.errors import SettingError
-from mel_demo.located import locate
+from mel_demo.hub import locate
 from mel_demo.manifest import Manifest, ModelSpec, load_manifest, verify_weights
 from mel_demo.phone.config import config, locales
 

@@ -8,9 +8,10 @@ same locale files.
 from dataclasses import asdict
 from typing import Any
 
-from mel_demo import __version__, findings, images, operating_point
+from mel_demo import __version__, findings, images
+from mel_demo.decision import operating_point
 from mel_demo.manifest import Interval, Manifest, ModelSpec, OperatingRow
-from mel_demo.ui.texts import LANGUAGES, catalogue
+from mel_demo.texts import LANGUAGES, catalogue
 
 ALIKE = 100
 """Images that "of N images that scored like this one" is about, at least."""
@@ -65,7 +66,9 @@ def config(manifest: Manifest, spec: ModelSpec) -> dict[str, Any]:
             "side": findings.WORKING_SIDE,
             "judged": findings.MOST_JUDGED_SHARE,
             # As on the server: only where some model's distance was measured.
-            "colourless": findings.COLOURLESS if any(m.ood for m in manifest.models.values()) else 0,
+            "colourless": findings.COLOURLESS
+            if any(m.ood for m in manifest.models.values())
+            else 0,
             "blurred": findings.BLURRED,
             "overexposed": findings.OVEREXPOSED,
             "underexposed": findings.UNDEREXPOSED,
