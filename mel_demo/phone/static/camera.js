@@ -3,7 +3,7 @@
  * is taken. Knows no model.
  */
 import { $, fill } from "./dom.js";
-import { drawingContext } from "./decode.js";
+import { drawingContext } from "./canvas.js";
 import { ScreenError } from "./errors.js";
 import { measure } from "./findings.js";
 

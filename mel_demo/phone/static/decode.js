@@ -4,7 +4,9 @@
  * The browser decodes, turns by EXIF orientation and manages colour; alpha is laid on white. A file
  * is untrusted: its bytes and pixels are counted before they are decoded. Knows no model.
  */
+import { drawingContext } from "./canvas.js";
 import { ScreenError } from "./errors.js";
+import { takeOrientation, turn } from "./webp.js";
 
 const HEIC = /^ftyp(hei[cxms]|hev[cxms]|m[is]f1)/;
 
@@ -35,8 +37,11 @@ export async function decode(blob, limits) {
     });
   }
   if (isCutOff(bytes)) throw new ScreenError("cut_off");
+  const orientation = format(bytes) === "webp" ? takeOrientation(bytes) : 1;
   try {
-    return await createImageBitmap(blob, { imageOrientation: "from-image" });
+    const upright = orientation === 1 ? blob : new Blob([bytes], { type: "image/webp" });
+    const bitmap = await createImageBitmap(upright, { imageOrientation: "from-image" });
+    return orientation === 1 ? bitmap : await turn(bitmap, orientation);
   } catch (error) {
     if (error instanceof RangeError) throw new ScreenError("memory", {}, error);
     throw new ScreenError("cut_off", {}, error);
@@ -63,20 +68,6 @@ export function rowReader(bitmap, [left, top, right]) {
       throw new ScreenError("memory", {}, error);
     }
   };
-}
-
-/** A 2D context of a canvas outside any page. */
-export function drawingContext(width, height) {
-  let canvas;
-  if (typeof OffscreenCanvas === "undefined") {
-    canvas = Object.assign(document.createElement("canvas"), { width, height });
-  } else {
-    canvas = new OffscreenCanvas(width, height);
-  }
-  const context = canvas.getContext("2d", { willReadFrequently: true });
-  if (!context) throw new ScreenError("memory");
-  context.imageSmoothingEnabled = false;
-  return context;
 }
 
 /** Width and height from the header alone; an <img> that is in no page decodes no pixels. */

@@ -2,7 +2,7 @@
  * Evidence map over the picture it explains: the counterpart of mel_demo's overlay. Its opacity
  * follows the melanoma probability, so that a confident benign result looks calm.
  */
-import { drawingContext } from "./decode.js";
+import { drawingContext } from "./canvas.js";
 import { bicubic } from "./resample.js";
 
 const PEAK_OPACITY = 0.65;
