@@ -1,4 +1,4 @@
-"""`python -m mel_demo phone`: what is laid out is whole, checkable, and says what the manifest says."""
+"""`python -m mel_demo phone`: what is laid out is whole, and says what the manifest says."""
 
 import hashlib
 import json
@@ -34,7 +34,9 @@ def no_npm(tmp_path_factory, monkeypatch):
 def test_the_folder_names_every_file_with_its_hash(refusing_weights, tmp_path):
     spec = build.lay_out(tmp_path / "page", refusing_weights)
     listed = json.loads((tmp_path / "page/files.json").read_text())
-    there = {path.relative_to(tmp_path / "page").as_posix() for path in (tmp_path / "page").rglob("*.*")}
+    there = {
+        path.relative_to(tmp_path / "page").as_posix() for path in (tmp_path / "page").rglob("*.*")
+    }
     assert listed["files"].keys() == there - {"files.json", "sw.js"}
     for name, entry in listed["files"].items():
         content = (tmp_path / "page" / name).read_bytes()
@@ -109,7 +111,9 @@ def test_a_damaged_model_is_not_laid_out(refusing_weights, tmp_path):
     weights = tmp_path / "weights"
     weights.mkdir()
     for path in refusing_weights.iterdir():
-        (weights / path.name).write_bytes(path.read_bytes()[: 10 if path.name == "student.onnx" else None])
+        (weights / path.name).write_bytes(
+            path.read_bytes()[: 10 if path.name == "student.onnx" else None]
+        )
     with pytest.raises(WeightsError, match=r"student\.onnx"):
         build.lay_out(tmp_path / "page", weights)
     assert not (tmp_path / "page").exists()

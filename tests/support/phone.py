@@ -1,4 +1,4 @@
-"""The page on the phone for tests: weights that a colour steers, laid out, and opened in Chromium."""
+"""The page on the phone for tests: weights that a colour steers, and the page in Chromium."""
 
 import hashlib
 import json
@@ -31,7 +31,7 @@ PICTURES = {
 
 
 def write_coloured_weights(folder: Path) -> Path:
-    """Tiny weights whose student calls what is dark melanoma, the rest nevus, or bcc with some blue.
+    """Tiny weights whose student calls what is dark melanoma, the rest nevus, or with blue bcc.
 
     Much blue it refuses. Logits: mel 4 - 8 green, bcc 8 blue - 2, nv 1, others 0.
     """
@@ -71,9 +71,7 @@ def phone_browser() -> Iterator[Browser]:
     """Chromium with a drawn camera that needs no permission."""
     camera = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(
-            executable_path=chromium(), args=[*FLAGS, *camera]
-        )
+        started = playwright.chromium.launch(executable_path=chromium(), args=[*FLAGS, *camera])
         yield started
         started.close()
 
