@@ -597,23 +597,41 @@ def push_space(
         str | None, typer.Option(help="Such as cpu-basic, cpu-upgrade or zero-a10g.")
     ] = None,
     private: Annotated[bool, typer.Option("--private", help="Make a new Space private.")] = False,
+    static: Annotated[
+        bool,
+        typer.Option("--static", help="The page that screens on the phone, alone: no server."),
+    ] = False,
+    phone: Annotated[
+        bool, typer.Option(help="Beside the page on the server, that on the phone (needs npm).")
+    ] = True,
     dry_run: DryRun = False,
     output: Annotated[Path, typer.Option(help="Where --dry-run writes.")] = Path("runs/space"),
 ) -> None:
     """Deploy the page as a Space: its code, and its models copied or by reference to the Hub."""
     import tempfile
 
-    from training.publish.space import build, pin, push_space
+    from training.publish.space import build, build_static, pin, push_space
 
     if (teacher is None) != (student is None):
         raise RecipeError("Give both --teacher and --student, or neither to copy the models.")
+    if static and (hardware or not phone):
+        raise RecipeError(
+            "A static Space is the page on the phone: leave out --hardware, --no-phone."
+        )
     pinned = pin(f"{teacher},{student}") if teacher else []
+
+    def written(folder: Path) -> Path:
+        if static:
+            return build_static(space, folder, weights, pinned)
+        return build(space, folder, weights, pinned, phone)
+
     if dry_run:
-        typer.echo(f"{space}: read {build(space, output, weights, pinned)}")
+        typer.echo(f"{space}: read {written(output)}")
         return
     with tempfile.TemporaryDirectory() as name, console.status(f"Deploying {space}"):
-        folder = build(space, Path(name) / "space", weights, pinned)
-        pushed = push_space(space, folder, private, hardware)
+        folder = written(Path(name) / "space")
+        sdk = "static" if static else "gradio"
+        pushed = push_space(space, folder, private, hardware, sdk)
     typer.echo(pushed.url)
 
 
