@@ -80,7 +80,9 @@ def main(
                 for shot in SHOTS:
                     path = output_dir / f"{shot.name}.png"
                     _take(chrome, app.url, path, shot)
-                    _pack(path)
+                    # Without the alpha channel, and packed well: they stay in the history for good.
+                    Image.open(path).convert("RGB").save(path, optimize=True)
+                    _report(path)
         except NotStartedError as error:
             sys.exit(str(error))
         _take_phone(weights.resolve(), Path(name) / "phone", output_dir)
@@ -115,12 +117,12 @@ def _take_phone(weights: Path, folder: Path, output_dir: Path) -> None:
                 judge(page, DRAWING.with_stem(drawing))
             page.screenshot(path=output_dir / f"{name}.png")
             page.context.close()
-            _pack(output_dir / f"{name}.png")
+            path = output_dir / f"{name}.png"
+            Image.open(path).convert("RGB").quantize(256).save(path, optimize=True)
+            _report(path)
 
 
-def _pack(path: Path) -> None:
-    """Without the alpha channel, and packed well: the pictures stay in the history for good."""
-    Image.open(path).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+def _report(path: Path) -> None:
     print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
 
 

@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
 
 from mel_demo.decision.operating_point import choose
 from mel_demo.errors import SettingError, WeightsError
 from mel_demo.hub import DEFAULT
 from mel_demo.manifest import load_manifest
-from mel_demo.phone import build
+from mel_demo.phone import build, serve
 from mel_demo.phone.config import config, locales
 from mel_demo.texts import LANGUAGES
 
@@ -142,3 +144,34 @@ def test_the_file_for_onnx_runtime_mobile_answers_alike(refusing_weights, tmp_pa
     ]
     for onnx_answer, ort_answer in zip(*answers, strict=True):
         np.testing.assert_allclose(ort_answer, onnx_answer, rtol=1e-5, atol=1e-6)
+
+
+@pytest.fixture
+def client(refusing_weights, tmp_path, monkeypatch):
+    """The routes of /phone in an application of their own."""
+    build.lay_out(tmp_path / "page", refusing_weights)
+    monkeypatch.setenv("MEL_PHONE", str(tmp_path / "page"))
+    return TestClient(Starlette(routes=serve.routes()))
+
+
+def test_the_server_hands_out_the_page_compressed_and_isolated(client, tmp_path):
+    answer = client.get("/phone/")
+    assert "<title>Melanoma screening" in answer.text
+    assert answer.headers["cross-origin-opener-policy"] == "same-origin"
+    assert answer.headers["cross-origin-embedder-policy"] == "require-corp"
+    assert client.get("/phone", follow_redirects=False).headers["location"] == "phone/"
+    model = client.get("/phone/student.onnx")
+    assert model.headers["content-encoding"] == "gzip"
+    assert model.content == (tmp_path / "page/student.onnx").read_bytes()
+    plain = client.get("/phone/student.onnx", headers={"accept-encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    assert plain.content == model.content
+    again = client.get("/phone/student.onnx", headers={"if-none-match": model.headers["etag"]})
+    assert again.status_code == 304
+    for outside in ("/phone/none.js", "/phone/%2e%2e/secret", "/phone/..%2fpage.txt"):
+        assert client.get(outside).status_code == 404, outside
+
+
+def test_without_a_page_the_server_has_no_such_path(monkeypatch, tmp_path):
+    monkeypatch.setenv("MEL_PHONE", str(tmp_path))
+    assert serve.routes() == []

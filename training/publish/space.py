@@ -79,7 +79,7 @@ def build(
     output: Path,
     weights: Path = DEFAULT,
     pinned: Sequence[Pinned] = (),
-    phone: bool = True,
+    phone: bool = False,
 ) -> Path:
     """Write the Space's tree to ``output`` (see ``emptied``).
 
