@@ -14,8 +14,7 @@ import numpy as np
 from PIL import Image
 
 from mel_demo.images import crop_box
-from mel_demo.manifest import Manifest
-from mel_demo.measured import OutOfDistribution
+from mel_demo.manifest import Manifest, OutOfDistribution
 
 WORKING_SIDE = 120
 """Pixels of the shorter side of what is measured: no more than a model sees."""

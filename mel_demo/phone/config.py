@@ -34,7 +34,7 @@ def config(manifest: Manifest, spec: ModelSpec) -> dict[str, Any]:
             "bytes": spec.bytes,
             "sha256": spec.sha256,
         },
-        "data": {name: spec.data[name] for name in ("name", "doi", "licence")},
+        "data": {name: getattr(spec.data, name) for name in ("name", "doi", "licence")},
         "classes": spec.class_names,
         "temperature": spec.temperature,
         "preprocessing": {

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mel_demo.decision.operating_point import DEFAULT_TARGET, choose
-from mel_demo.manifest import Interval, Manifest, load_manifest, verify_weights
+from mel_demo.manifest import Interval, Manifest, ModelSpec, load_manifest, verify_weights
 from training.data.measurable import Measurable, Pixels
 from training.errors import DataError
 from training.files import write_json
@@ -82,9 +82,14 @@ def load_weights(weights: Path, given: Measurable) -> Manifest:
     """The manifest of ``weights``; DataError unless its models were trained on ``given``."""
     manifest = load_manifest(weights)
     for key, spec in manifest.models.items():
-        external = (spec.data.get("external") or {}).get("sha256")
-        given.check(str(spec.data.get("splits_sha256")), external, f"the {key} of {weights}")
+        check_released(spec, given, f"the {key} of {weights}")
     return manifest
+
+
+def check_released(spec: ModelSpec, given: Measurable, whose: str) -> None:
+    """DataError unless ``given`` are the splits, and the images of other clinics, of a model."""
+    external = spec.data.external and spec.data.external.sha256
+    given.check(spec.data.splits_sha256, external, whose)
 
 
 def score_weights(manifest: Manifest, weights: Path, pixels: Pixels) -> dict[str, Scored]:

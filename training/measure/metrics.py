@@ -16,9 +16,11 @@ from mel_demo.manifest import (
     Counts,
     Interval,
     Lesions,
+    LesionsBySplit,
     OperatingRow,
     OperatingTable,
     Rates,
+    Yield,
 )
 from training.errors import DataError
 from training.measure.intervals import Bootstrap, divide, fractions, interval
@@ -136,6 +138,11 @@ def rates(judged: Judged, thresholds: Sequence[float], bootstrap: Bootstrap) -> 
     return [Rates(**{name: found[name][i] for name in parts}) for i in range(len(thresholds))]
 
 
+def thresholds_of(judged: Judged) -> list[float]:
+    """The distinct probabilities of melanomas, descending: what lies between refers no more."""
+    return [float(t) for t in np.unique(judged.probability[judged.melanoma])[::-1]]
+
+
 def operating_table(
     chosen_on: Judged, measured_on: Judged, bootstrap: Bootstrap | None = None
 ) -> OperatingTable:
@@ -144,16 +151,26 @@ def operating_table(
     Thresholds are the probabilities themselves, unrounded: JSON gives the same floats back, so a
     melanoma that set a threshold is referred by it.
     """
-    thresholds = [float(t) for t in np.unique(chosen_on.probability[chosen_on.melanoma])[::-1]]
+    thresholds = thresholds_of(chosen_on)
     measured = zip(
         thresholds,
         counts(chosen_on, thresholds),
-        counts(measured_on, thresholds),
-        rates(measured_on, thresholds, bootstrap or Bootstrap(measured_on.lesion_ids)),
+        yields(measured_on, thresholds, bootstrap or Bootstrap(measured_on.lesion_ids)),
         strict=True,
     )
     rows = tuple(OperatingRow(*values) for values in measured)
-    return OperatingTable(RULE, rows, chosen_on.lesions(), measured_on.lesions())
+    lesions = LesionsBySplit(chosen_on.lesions(), measured_on.lesions())
+    return OperatingTable(RULE, lesions, rows)
+
+
+def yields(judged: Judged, thresholds: Sequence[float], bootstrap: Bootstrap) -> list[Yield]:
+    """Counts and rates at each threshold."""
+    return [
+        Yield(**vars(counted), **vars(rated))
+        for counted, rated in zip(
+            counts(judged, thresholds), rates(judged, thresholds, bootstrap), strict=True
+        )
+    ]
 
 
 def summary(judged: Judged, threshold: float, bootstrap: Bootstrap) -> dict[str, Interval]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mel_demo.measured import (
+from mel_demo.manifest import (
     Conformal,
     Distribution,
     Evidence,

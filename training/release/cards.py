@@ -41,9 +41,9 @@ def measured(spec: ModelSpec) -> str:
     data, training = spec.data, spec.training
     holdout = spec.operating_table.holdout_lesions
     more = "".join(
-        f" Also learned from: {count} images of {name}." for name, count in data["more"].items()
+        f" Also learned from: {count} images of {name}." for name, count in data.more.items()
     )
-    share = 100 * data["melanomas"]["holdout"] / data["images"]["holdout"]
+    share = 100 * data.melanomas.holdout / data.images.holdout
     rows = "\n".join(
         f"| {words} | {show(spec.metrics['holdout'][name], name in PERCENT)} "
         f"| {show(spec.metrics['validation'][name], name in PERCENT)} |"
@@ -56,20 +56,20 @@ def measured(spec: ModelSpec) -> str:
   (longer side at most {spec.preprocessing.max_aspect_ratio:g} times the shorter), bilinear.
   Outputs: `logits`, and `cam`, the LayerCAM map of each class's log-odds{_distance_output(spec)}.
 - Recipe `{spec.recipe}` at commit `{spec.source_commit}`, seed
-  {training["seed"]}, {training["epochs"]} epochs (the best by validation ROC-AUC is kept),
-  {training["hours"]:.2f} hours on {training["hardware"]}.
-- Starting weights: {_start(training["init"])}
-{_teachers(training.get("teacher"))}
+  {training.seed}, {training.epochs} epochs (the best by validation ROC-AUC is kept),
+  {training.hours:.2f} hours on {training.hardware}.
+- Starting weights: {_start(training.init)}
+{_teachers(training.teacher)}
 ## Data
 
-{data["name"]} (doi {data["doi"]}), licence {data["licence"]}: the weights are released for
-non-commercial research under the same terms. Split by lesion: {data["images"]["train"]} images for
-training, {data["images"]["validation"]} for validation (epochs and thresholds are chosen there),
-{data["images"]["holdout"]} for holdout. Splits file SHA-256 `{data["splits_sha256"]}`.{more}
+{data.name} (doi {data.doi}), licence {data.licence}: the weights are released for
+non-commercial research under the same terms. Split by lesion: {data.images.train} images for
+training, {data.images.validation} for validation (epochs and thresholds are chosen there),
+{data.images.holdout} for holdout. Splits file SHA-256 `{data.splits_sha256}`.{more}
 
 ## Measured
 
-Holdout: {data["images"]["holdout"]} images of {holdout.melanoma} melanomas and {holdout.other}
+Holdout: {data.images.holdout} images of {holdout.melanoma} melanomas and {holdout.other}
 other lesions. In brackets 95 % intervals by bootstrap over lesions. The 95 % setting is the largest
 threshold that catches at least 95 % of the melanoma images of validation.
 
@@ -152,9 +152,9 @@ def _elsewhere(spec: ModelSpec) -> str:
     """What other clinics' images say, where they were measured."""
     if "external" not in spec.metrics:
         return ""
-    found, data = spec.metrics["external"], spec.data["external"]
+    found, data = spec.metrics["external"], spec.data.external
     return f"""
-Other clinics and cameras: on {data["images"]} images of {data["name"]} ({data["melanomas"]}
+Other clinics and cameras: on {data.images} images of {data.name} ({data.melanomas}
 melanomas), kept out of training, ROC-AUC {show(found["roc_auc"])}. At the same threshold
 sensitivity is {show(found["sensitivity_at_95"], True)} and specificity
 {show(found["specificity_at_95"], True)}: a threshold does not carry over to other cameras.

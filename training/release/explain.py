@@ -23,18 +23,21 @@ from mel_demo.images import normalise
 from mel_demo.manifest import (
     FILE_NAME,
     MELANOMA,
+    Faithfulness,
     Interval,
     Manifest,
+    MapOverlap,
     ModelSpec,
     load_manifest,
     verify_weights,
 )
-from mel_demo.measured import Faithfulness, MapOverlap
-from training.data.ham10000 import FOLDER, Images, read_masks
+from training.data.ham10000 import Images
+from training.data.masks import MASKS, read_masks
 from training.data.measurable import Measurable, Pixels
 from training.errors import DataError, ExportError
 from training.files import write_json, write_text
 from training.learn.run_folder import load_run
+from training.measure.evaluate import check_released
 from training.measure.intervals import Bootstrap, interval
 from training.measure.maps import MEASURES, SERVED, all_maps, energy_in_lesion, pointing_game, road
 from training.measure.scores import open_session
@@ -86,9 +89,7 @@ def explain(
                 f"The {role} of {weights} was exported without evidence: export again with "
                 "`python -m training export`."
             )
-        given.check(
-            str(manifest.models[role].data.get("splits_sha256")), None, f"the {role} of {weights}"
-        )
+        check_released(manifest.models[role], given, f"the {role} of {weights}")
     validation = given.pixels("validation")
     measured = validation if compare_only else given.pixels("holdout")
     rows = _sample(measured.images, amount.images)
@@ -101,7 +102,7 @@ def explain(
             manifest.models[role],
             measured,
             rows,
-            masks or given.data / FOLDER,
+            masks or given.data / MASKS,
             amount.road,
         )
         for role in ROLES

@@ -24,10 +24,10 @@ from mel_demo.manifest import (
     MELANOMA,
     Manifest,
     ModelSpec,
+    OutOfDistribution,
     load_manifest,
     verify_weights,
 )
-from mel_demo.measured import OutOfDistribution
 from training import provenance
 from training.data.measurable import Measurable, Pixels
 from training.data.not_dermoscopy import others
@@ -226,7 +226,7 @@ def _content(
                 tables[role],
             )
             | {
-                "latency": {},
+                "latency": {"milliseconds": 0, "note": "not measured yet"},
                 "evidence": evidence_entry(
                     evidence(
                         scores["validation"][role].judged(),

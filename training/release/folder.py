@@ -9,8 +9,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from mel_demo.manifest import CLASS_NAMES, FORMAT, MELANOMA, Interval, OperatingTable, Preprocessing
-from mel_demo.measured import Evidence, Faithfulness, OutOfDistribution
+from mel_demo.manifest import (
+    CLASS_NAMES,
+    FORMAT,
+    MELANOMA,
+    Evidence,
+    Faithfulness,
+    Interval,
+    OperatingTable,
+    OutOfDistribution,
+    Preprocessing,
+)
 from training.data.splits import SPLITS, Row
 from training.learn.run_folder import RunRecord
 from training.measure.evaluate import Evaluation

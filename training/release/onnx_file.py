@@ -16,7 +16,7 @@ from torch import nn
 
 from mel_demo.manifest import CLASS_NAMES
 from training.errors import ExportError
-from training.measure import maps
+from training.measure.maps import normalised, reference_maps
 from training.measure.scores import open_session
 from training.release import cam
 
@@ -101,7 +101,7 @@ def compare(path: Path, evidence: cam.WithEvidence, images: np.ndarray) -> Diffe
         if evidence.distance is not None:
             distances = evidence.distance(cam.inner_means(network, tensor)).numpy()
     maps = {
-        name: maps.reference_maps(network, layer, tensor, CLASS_NAMES.index(name))
+        name: reference_maps(network, layer, tensor, CLASS_NAMES.index(name))
         for name in CHECKED_CLASSES
     }
     session = open_session(path)
@@ -114,7 +114,7 @@ def compare(path: Path, evidence: cam.WithEvidence, images: np.ndarray) -> Diffe
             worst_logits = max(worst_logits, float(np.abs(found[0] - logits[rows]).max()))
             for name, wanted in maps.items():
                 raw = found[1][:, CLASS_NAMES.index(name)]
-                own = maps.normalised(raw, images.shape[-1])
+                own = normalised(raw, images.shape[-1])
                 worst_cam = max(worst_cam, float(np.abs(own - wanted[rows]).max()))
             if distances is not None:
                 off = np.abs(found[2] - distances[rows]).max()

@@ -25,7 +25,7 @@ from training.data.ham10000 import read_split
 from training.data.measurable import Measurable, Pixels
 from training.errors import ExportError
 from training.files import write_json, write_text
-from training.measure.evaluate import Evaluation, measure, print_evaluation
+from training.measure.evaluate import Evaluation, check_released, measure, print_evaluation
 from training.measure.metrics import operating_table
 from training.measure.profile import evidence, read_groups
 from training.measure.scores import score_onnx
@@ -63,10 +63,7 @@ def quantize(
     """
     candidates, gate = candidates or grid(), gate or Gate()
     spec = load_manifest(weights).models[SOURCE]
-    external = spec.data.get("external") or {}
-    given.check(
-        str(spec.data.get("splits_sha256")), external.get("sha256"), f"the {SOURCE} of {weights}"
-    )
+    check_released(spec, given, f"the {SOURCE} of {weights}")
     student = verify_weights(spec, weights)
     images = _calibration_images(given, spec)
     validation = given.pixels("validation")
@@ -208,7 +205,7 @@ def _release(
             "temperature": row.temperature,
             "metrics": {found.split: intervals(found.metrics[KEY]) for found in evaluations},
             "operating_table": table_entry(table),
-            "latency": {},
+            "latency": {"milliseconds": 0, "note": "not measured yet"},
             "evidence": evidence_entry(
                 evidence(
                     scores["validation"].judged(),

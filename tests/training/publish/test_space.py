@@ -95,7 +95,7 @@ def test_the_whole_way_from_training_to_a_deployed_page(hub, tiny_training, tmp_
 
 
 def test_a_space_with_its_own_weights_needs_no_hub(tiny_weights, tmp_path):
-    folder = space.build(NAME, tmp_path / "space", tiny_weights)
+    folder = space.build_space(NAME, tmp_path / "space", tiny_weights)
     with running_app("", tmp_path / "cache", folder) as app:
         found = screened(app.url)
     expected = Screener(tiny_weights, threads=1).screen(open_image(DRAWING)).predictions
@@ -109,7 +109,7 @@ def test_the_front_matter_says_what_the_hub_needs(hub, tiny_weights, tmp_path):
     files = {path.name: path.read_bytes() for path in tiny_weights.iterdir()}
     commit = hub.put("me/pair", files)
     pinned = space.pin("me/pair@main")
-    folder = space.build(NAME, tmp_path / "space", pinned=pinned)
+    folder = space.build_space(NAME, tmp_path / "space", pinned=pinned)
     found = card(folder).data.to_dict()
     assert found["sdk"] == "gradio"
     assert found["sdk_version"] == gradio.__version__
@@ -127,7 +127,7 @@ def test_the_front_matter_says_what_the_hub_needs(hub, tiny_weights, tmp_path):
 
 
 def test_the_tree_is_the_pages_and_nothing_else(tiny_weights, tmp_path):
-    folder = space.build(NAME, tmp_path / "space", tiny_weights)
+    folder = space.build_space(NAME, tmp_path / "space", tiny_weights)
     assert {path.name for path in folder.iterdir()} == {
         *("app.py", "mel_demo", "weights", "requirements.txt", "README.md", "LICENSE"),
         "thumbnail.png",
@@ -138,7 +138,7 @@ def test_the_tree_is_the_pages_and_nothing_else(tiny_weights, tmp_path):
 
 
 def test_a_second_deployment_commits_only_what_changed(hub, tiny_weights, tmp_path):
-    folder = space.build(NAME, tmp_path / "space", tiny_weights)
+    folder = space.build_space(NAME, tmp_path / "space", tiny_weights)
     space.push_space(NAME, folder)
     space.push_space(NAME, folder)
     assert len(hub.history(NAME, "spaces")) == 1
@@ -159,7 +159,7 @@ def no_npm(tmp_path, monkeypatch):
 
 
 def test_the_phones_page_is_deployed_beside_it(no_npm, tiny_weights, tmp_path):
-    folder = space.build(NAME, tmp_path / "space", tiny_weights, phone=True)
+    folder = space.build_space(NAME, tmp_path / "space", tiny_weights, phone=True)
     with (
         running_app("", tmp_path / "cache", folder) as app,
         urllib.request.urlopen(f"{app.url}/phone") as answer,
@@ -221,15 +221,15 @@ def test_a_deployed_static_space_judges(hub, tmp_path):
 
 def test_what_cannot_be_deployed_is_refused(hub, tiny_weights, tmp_path, monkeypatch):
     with pytest.raises(PublishError, match="'demo' is no Space: name it USER/SPACE"):
-        space.build("demo", tmp_path / "space", tiny_weights)
+        space.build_space("demo", tmp_path / "space", tiny_weights)
     with pytest.raises(PublishError, match="Resolve me/none@v1"):
         space.pin("me/none@v1")
     hub.put("me/empty", {"README.md": b""})
     with pytest.raises(PublishError, match=r"has no manifest\.json"):
         space.pin("me/empty@main")
     with pytest.raises(PublishError, match=r"Name of the Space.*'a/b/c'"):
-        space.build("a/b/c", tmp_path / "space", tiny_weights)
-    folder = space.build(NAME, tmp_path / "space", tiny_weights)
+        space.build_space("a/b/c", tmp_path / "space", tiny_weights)
+    folder = space.build_space(NAME, tmp_path / "space", tiny_weights)
     with pytest.raises(PublishError, match=r"Create the Space you/demo.*may not write"):
         space.push_space("you/demo", folder)
     monkeypatch.setenv("HF_TOKEN", "hf_wrong")
@@ -258,16 +258,16 @@ def test_a_folder_with_something_else_is_not_replaced(tiny_weights, tmp_path):
     mine.mkdir()
     (mine / "README.md").write_text("# Mine\n")
     with pytest.raises(PublishError, match=r"mine holds something else.*--output"):
-        space.build(NAME, mine, tiny_weights)
+        space.build_space(NAME, mine, tiny_weights)
     assert (mine / "README.md").read_text() == "# Mine\n"
-    earlier = space.build(NAME, tmp_path / "space", tiny_weights)
+    earlier = space.build_space(NAME, tmp_path / "space", tiny_weights)
     (earlier / "stale.py").touch()
-    space.build(NAME, earlier, tiny_weights)
+    space.build_space(NAME, earlier, tiny_weights)
     assert not (earlier / "stale.py").exists()
 
 
 def test_hardware_that_is_refused_is_told_apart_from_the_deployment(hub, tiny_weights, tmp_path):
-    folder = space.build(NAME, tmp_path / "space", tiny_weights)
+    folder = space.build_space(NAME, tmp_path / "space", tiny_weights)
     hub.fail("/hardware", 402)
     with pytest.raises(PublishError, match="me/demo is deployed, but not on zero-a10g"):
         space.push_space(NAME, folder, hardware="zero-a10g")

@@ -21,7 +21,8 @@ from mel_demo.screening import Screener
 from tests.support.tiny_export import export_tiny
 from tests.support.tiny_isic import write_isic2017
 from training.__main__ import app
-from training.data.isic import divide, read_extra, write_external
+from training.data.external import divide, write_external
+from training.data.isic import read_extra
 from training.data.splits import read_splits
 from training.errors import DataError, ExportError
 from training.measure.scores import open_session, score_onnx
@@ -250,7 +251,7 @@ def test_the_manifest_gains_a_model_and_keeps_the_others(released, weights):
     spec = load_manifest(released).models["student_int8"]
     verify_weights(spec, released)
     assert spec.bytes < 0.6 * load_manifest(released).models["student"].bytes
-    assert "training quantize" in spec.latency["note"]
+    assert "training quantize" in spec.latency.note
     card = (released / "student_int8.md").read_text(encoding="utf-8")
     for said in (spec.sha256, "not a medical device", "## Quantisation", "correlate"):
         assert said in card
