@@ -276,6 +276,8 @@ def push_space(
     weights: opt.Weights = opt.WEIGHTS,
     hardware: opt.Hardware = None,
     private: opt.Private = False,
+    static: opt.Static = False,
+    phone: opt.Phone = True,
     dry_run: opt.DryRun = False,
     output: opt.DryOutput = Path("runs/space"),
 ) -> None:
@@ -283,7 +285,8 @@ def push_space(
     from training.publish.space import deploy
 
     pair = None if teacher is student is None else (teacher, student)
-    typer.echo(deploy(space, weights, pair, private, hardware, output if dry_run else None))
+    dry = output if dry_run else None
+    typer.echo(deploy(space, weights, pair, private, hardware, dry, static, phone))
 
 
 def main() -> None:

@@ -118,6 +118,12 @@ OnHub = Annotated[
     typer.Option(metavar="USER/REPO@REVISION", help="Model on the Hub, left there."),
 ]
 Hardware = Annotated[str | None, typer.Option(help="Such as cpu-basic, cpu-upgrade or zero-a10g.")]
+Static = Annotated[
+    bool, typer.Option("--static", help="Only the page that screens on the phone: no server.")
+]
+Phone = Annotated[
+    bool, typer.Option(help="Beside the page on the server, that on the phone (needs npm).")
+]
 
 
 @dataclass(frozen=True)
