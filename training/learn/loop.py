@@ -8,7 +8,7 @@ processes, sees what an uninterrupted run on one process sees.
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -31,16 +31,15 @@ from mel_demo.images import normalise
 from mel_demo.manifest import CLASS_NAMES, MELANOMA, Preprocessing
 from training import provenance
 from training.errors import RunError
-from training.files import write_text
 from training.learn import run_folder
 from training.learn.batches import Batch, Batches, look, seen_again
 from training.learn.losses import LabelLoss, distillation_loss
 from training.learn.run_folder import (
-    RECIPE,
+    Inputs,
     Progress,
     RunRecord,
+    claim,
     is_finished,
-    refuse_other_recipe,
     save_best,
     save_record,
 )
@@ -52,7 +51,10 @@ from training.recipe import Recipe
 
 @dataclass(frozen=True)
 class Run:
-    """Where a run lives and what it starts from; ``init`` says in words which weights."""
+    """Where a run lives and what it starts from.
+
+    ``init`` says in words which weights; ``inputs``: the files it learns from, where it has any.
+    """
 
     folder: Path
     recipe: Recipe
@@ -62,6 +64,7 @@ class Run:
     init: str
     teachers: Sequence[nn.Module] = ()
     teacher_folders: Sequence[str] = ()
+    inputs: Inputs = field(default_factory=dict)
     resume: bool = False
 
 
@@ -74,14 +77,15 @@ def train(run: Run, batches: Batches, accelerator: Accelerator) -> RunRecord:
     if len(batches.labels) < run.recipe.batch_size:
         raise RunError(
             f"{len(batches.labels)} training images do not fill one batch of "
-            f"{run.recipe.batch_size}: give a smaller --batch-size."
+            f"{run.recipe.batch_size}: give a smaller one, --set batch_size=..."
         )
     if run.recipe.augmentation.mixup and run.recipe.batch_size % (2 * accelerator.num_processes):
         raise RunError(
-            "Mixup pairs the two halves of a batch within a process: give a --batch-size "
-            f"divisible by {2 * accelerator.num_processes}, not {run.recipe.batch_size}."
+            "Mixup pairs the two halves of a batch within a process: --set batch_size=... to "
+            f"something divisible by {2 * accelerator.num_processes}, not {run.recipe.batch_size}."
         )
-    _claim_folder(run, accelerator)
+    claim(run.folder, run.recipe, run.inputs, run.resume, write=accelerator.is_main_process)
+    accelerator.wait_for_everyone()
     set_seed(run.recipe.seed + accelerator.process_index)
     trainer = Trainer(run, batches, accelerator)
     if run.resume:
@@ -130,8 +134,7 @@ class Trainer:
         # Of the code that trains: the tree may change while a long run goes on.
         self.commit = git_commit()
         accelerator.register_for_checkpointing(self.schedule, self.average, self.progress)
-        counts = np.bincount(batches.labels, minlength=len(CLASS_NAMES))[: len(CLASS_NAMES)]
-        self.label_loss = LabelLoss(recipe.loss, torch.from_numpy(counts)).to(accelerator.device)
+        self.label_loss = LabelLoss(recipe.loss).to(accelerator.device)
         self.teachers: Teachers | None = None
         self.answers: np.ndarray | None = None
         if run.teachers:
@@ -211,7 +214,7 @@ class Trainer:
         if not math.isfinite(value):
             raise RunError(
                 f"The loss became {value} in epoch {progress.epoch + 1}, step {step + 1}: "
-                f"lower --learning-rate (now {recipe.learning_rate:g})."
+                f"--set learning_rate=... lower than {recipe.learning_rate:g}."
             )
         return value
 
@@ -316,19 +319,6 @@ def validate(
 def _chunks(array: np.ndarray, size: int) -> Iterator[np.ndarray]:
     for start in range(0, len(array), size):
         yield array[start : start + size]
-
-
-def _claim_folder(run: Run, accelerator: Accelerator) -> None:
-    """Refuse to overwrite another run, or to resume one of another recipe."""
-    if run.resume:
-        refuse_other_recipe(run.folder, run.recipe)
-    elif run_folder.can_resume(run.folder):
-        raise RunError(
-            f"{run.folder} holds a run already: go on with --resume, or choose another --output."
-        )
-    if accelerator.is_main_process:
-        write_text(run.folder / RECIPE, run.recipe.model_dump_json(indent=1) + "\n")
-    accelerator.wait_for_everyone()
 
 
 def _hardware(accelerator: Accelerator) -> str:

@@ -6,6 +6,7 @@ Knows nothing of data or of how a network is trained.
 import sys
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -22,7 +23,6 @@ def build(
     pretrained: bool = False,
     init: Path | None = None,
     drop_rate: float = 0.0,
-    drop_path_rate: float = 0.0,
     size: int | None = None,
 ) -> nn.Module:
     """A timm network with one output a class of CLASS_NAMES, from images (N, 3, size, size).
@@ -32,14 +32,8 @@ def build(
     without it they are made for timm's. Raises RecipeError for an unknown architecture, a size it
     cannot have or a file that does not fit it.
     """
-    if not timm.is_model(architecture):
-        similar = ", ".join(timm.list_models(f"*{architecture.split('_')[0]}*")[:8]) or "none"
-        raise RecipeError(
-            f"timm {timm.__version__} has no architecture {architecture!r}; similar: {similar}."
-        )
-    options = {"drop_rate": drop_rate}
-    if drop_path_rate:
-        options["drop_path_rate"] = drop_path_rate
+    refuse_unknown(architecture)
+    options: dict[str, Any] = {"drop_rate": drop_rate}
     if size is not None and has_one_size(architecture):
         options["img_size"] = size
     try:
@@ -79,8 +73,28 @@ def build(
     return network
 
 
+def refuse_unknown(architecture: str) -> None:
+    """RecipeError for what timm does not have: a name, or the tag of weights behind its dot."""
+    name, _, tag = architecture.partition(".")
+    if not timm.is_model(name):
+        similar = ", ".join(timm.list_models(f"*{name.split('_')[0]}*")[:8]) or "none"
+        raise RecipeError(
+            f"timm {timm.__version__} has no architecture {architecture!r}; similar: {similar}."
+        )
+    tags = [known.partition(".")[2] for known in timm.list_pretrained(f"{name}.*")]
+    if tag and tag not in tags:
+        raise RecipeError(
+            f"timm {timm.__version__} has no weights {tag!r} of {name}; it has "
+            f"{', '.join(filter(None, tags)) or 'none'}."
+        )
+
+
 def has_one_size(architecture: str) -> bool:
-    """Whether its networks take images of one size, fixed when they are made."""
+    """Whether its networks take images of one size, fixed when they are made.
+
+    Raises RecipeError for an architecture that timm does not have.
+    """
+    refuse_unknown(architecture)
     known = timm.get_pretrained_cfg(architecture)
     return known is not None and known.fixed_input_size
 

@@ -15,7 +15,7 @@ from accelerate.utils import gather_object
 from rich.progress import track
 from torch import nn
 
-FILE = "guide.npy"
+from training.learn.run_folder import ANSWERS
 
 
 class Teachers(nn.Module):
@@ -47,7 +47,7 @@ def kept_answers(
     ``views(epoch, step)`` gives the whole batch of a step; ``shape`` is (rounds, steps). The
     processes share the steps.
     """
-    path = folder / FILE
+    path = folder / ANSWERS
     if not path.is_file():
         rounds, steps = shape
         own = range(accelerator.process_index, rounds * steps, accelerator.num_processes)

@@ -1,4 +1,4 @@
-"""The exact folder that becomes a model's repository on the Hub.
+"""The exact folder that becomes a model's repository on the Hub, and the card that introduces it.
 
 Card, manifest, ONNX files, safetensors with timm's configuration, recipe, figure. Knows no network.
 """
@@ -22,11 +22,17 @@ from training.report import svg
 from training.report.plots import measured_roc
 from training.words import DIAGNOSES, METRICS, PERCENT, megabytes, show
 
-ROLES = {"teacher": ("teacher",), "student": ("student", "student_int8")}
+CARD = "README.md"
+LICENCE_ID = "cc-by-nc-4.0"
+"""As the Hub names it."""
+_TAGS = ("timm", "onnx", "dermoscopy", "melanoma", "knowledge-distillation", "research")
+_TEMPLATE = Path(__file__).parent / "templates" / "hub_card.md"
+_EVALUATED = ("roc_auc", "average_precision", "sensitivity_at_95", "specificity_at_95", "ece")
+REPOSITORIES = {"teacher": ("teacher",), "student": ("student", "student_int8")}
 """The models of each repository, the one that timm loads first."""
 
 
-def build(
+def build_repository(
     role: str,
     manifest: Manifest,
     weights: Path,
@@ -41,7 +47,7 @@ def build(
     something that belongs there is missing or does not fit, RunError for another run than the
     released file's, and WeightsError for a changed file.
     """
-    specs = [manifest.models[key] for key in ROLES[role] if key in manifest.models]
+    specs = [manifest.models[key] for key in REPOSITORIES[role] if key in manifest.models]
     for spec in specs:
         verify_weights(spec, weights)
     network, record = released_run(run, specs[0], weights, f"--{role}-run")
@@ -73,7 +79,7 @@ def _save(network: nn.Module, spec: ModelSpec, output: Path) -> None:
             "label_names": list(CLASS_NAMES),
             "label_descriptions": DIAGNOSES,
             # In place of those of timm's ImageNet weights.
-            "pretrained_cfg": {"tag": "ham10000", "license": LICENCE},
+            "pretrained_cfg": {"tag": "ham10000", "license": LICENCE_ID},
         },
         safe_serialization=True,
         data_config={
@@ -85,9 +91,6 @@ def _save(network: nn.Module, spec: ModelSpec, output: Path) -> None:
             "crop_mode": "squash",
         },
     )
-
-
-CARD = "README.md"
 
 
 def emptied(folder: Path) -> Path:
@@ -108,12 +111,6 @@ def emptied(folder: Path) -> Path:
     return folder
 
 
-TEMPLATE = Path(__file__).parent / "templates" / "hub_card.md"
-LICENCE = "cc-by-nc-4.0"
-TAGS = ("timm", "onnx", "dermoscopy", "melanoma", "knowledge-distillation", "research")
-_EVALUATED = ("roc_auc", "average_precision", "sensitivity_at_95", "specificity_at_95", "ece")
-
-
 def hub_card(
     specs: Sequence[ModelSpec], repos: Mapping[str, str], dataset: str, unclean: bool = False
 ) -> ModelCard:
@@ -126,7 +123,7 @@ def hub_card(
     repo = repos[first.key]
     card = ModelCard.from_template(
         _metadata(first, repos, dataset),
-        str(TEMPLATE),
+        str(_TEMPLATE),
         spec=first,
         int8=int8,
         int8_size=megabytes(int8.bytes) if int8 else "",
@@ -142,7 +139,7 @@ def hub_card(
     if empty := empty_sections(card.text):
         raise PublishError(
             f"The card of {repo} has nothing under {', '.join(empty)}: the manifest does not say "
-            f"it, or {TEMPLATE.name} lacks it. Export the models again, or complete the template."
+            f"it, or {_TEMPLATE.name} lacks it. Export the models again, or complete the template."
         )
     return card
 
@@ -185,10 +182,10 @@ def _metadata(spec: ModelSpec, repos: Mapping[str, str], dataset: str) -> ModelC
     ]
     return ModelCardData(
         language="en",
-        license=LICENCE,
+        license=LICENCE_ID,
         library_name="timm",
         pipeline_tag="image-classification",
-        tags=list(TAGS),
+        tags=list(_TAGS),
         datasets=[dataset],
         base_model=repos["teacher"] if spec.key != "teacher" else None,
         model_name=repos[spec.key].split("/")[-1],

@@ -29,7 +29,8 @@ from mel_demo.manifest import (
     load_manifest,
     plain,
 )
-from training.data.ham10000 import FOLDER, Images, read_masks
+from training.data.ham10000 import Images
+from training.data.masks import MASKS, read_masks
 from training.data.measurable import Measurable, Pixels
 from training.errors import DataError, ExportError
 from training.files import write_json
@@ -95,7 +96,7 @@ def explain(
             manifest.models[role],
             measured,
             rows,
-            masks or given.data / FOLDER,
+            masks or given.data / MASKS,
             amount.road,
         )
         for role in ROLES

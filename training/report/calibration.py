@@ -1,6 +1,6 @@
 """How far probabilities can be taken at their word, before and after the temperature.
 
-Scores validation, fits, draws. The fit itself is in ``calibrate``; ``export`` uses the same one.
+Scores validation, fits, draws. The fit itself is in ``measure.scores``; ``export`` uses it too.
 """
 
 from dataclasses import asdict, dataclass, replace
@@ -23,7 +23,7 @@ from training.words import show
 
 
 @dataclass(frozen=True)
-class Calibration:
+class TemperatureFit:
     """One model on validation; ``before`` and ``after`` hold ECE, Brier score and log-loss."""
 
     temperature: float
@@ -36,7 +36,7 @@ def write_calibration(
     output: Path,
     weights: Path | None = None,
     runs: dict[str, Path] | None = None,
-) -> dict[str, Calibration]:
+) -> dict[str, TemperatureFit]:
     """Fit every model of ``weights``, or of ``runs`` (folders by role), on validation.
 
     Writes a figure to ``output`` (.svg) and the numbers beside it (.json). Raises DataError for
@@ -46,7 +46,7 @@ def write_calibration(
         scored = score_weights(load_weights(weights, given), weights, given.pixels("validation"))
     else:
         scored = {role: score_run(run, given, "validation") for role, run in (runs or {}).items()}
-    found = {key: calibration(model) for key, model in scored.items()}
+    found = {key: fit_and_measure(model) for key, model in scored.items()}
     table = Table("validation", "temperature", "ECE before", "after", "Brier before", "after")
     for key, model in found.items():
         cells = [show(values[name]) for name in ("ece", "brier") for values in _both(model)]
@@ -59,7 +59,7 @@ def write_calibration(
         }
         for temperature in (lambda _: 1.0, lambda key: found[key].temperature)
     )
-    figure = plots.reliability(fitted, before=plain)
+    figure = plots.reliability_diagram(fitted, before=plain)
     alt = "Reliability on validation: " + "; ".join(
         f"{key} at temperature {model.temperature:.2f}, ECE {show(model.after['ece'])} after "
         f"{show(model.before['ece'])}"
@@ -81,7 +81,7 @@ def write_calibration(
     return found
 
 
-def calibration(model: Scored) -> Calibration:
+def fit_and_measure(model: Scored) -> TemperatureFit:
     """Errors of a model's probabilities at temperature 1 and at the fitted one."""
     scores = model.scores
     fitted = fit_temperature(scores.logits, scores.labels)
@@ -96,8 +96,8 @@ def calibration(model: Scored) -> Calibration:
             "log_loss": melanoma_log_loss(scores.logits, scores.labels, temperature),
         }
 
-    return Calibration(fitted, errors(1.0), errors(fitted))
+    return TemperatureFit(fitted, errors(1.0), errors(fitted))
 
 
-def _both(found: Calibration) -> tuple[dict, dict]:
+def _both(found: TemperatureFit) -> tuple[dict[str, Interval | float], dict[str, Interval | float]]:
     return found.before, found.after

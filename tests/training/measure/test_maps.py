@@ -12,7 +12,8 @@ from mel_demo.decision.map_trust import Belief, belief
 from mel_demo.manifest import MELANOMA, Faithfulness, Interval, load_manifest
 from tests.support.tiny_export import export_tiny
 from tests.support.tiny_training import run, training
-from training.data.ham10000 import FOLDER, read_masks, read_split
+from training.data.ham10000 import read_split
+from training.data.masks import MASKS, read_masks
 from training.errors import DataError, RunError
 from training.measure.maps import METHODS, all_maps, centre, energy_in_lesion, pointing_game, road
 from training.release.explain import Amount, explain
@@ -209,4 +210,4 @@ def test_every_method_draws_maps_in_the_units_of_the_served_one(tiny_training):
         assert maps.shape == (3, 64, 64), name
         assert maps.min() >= 0, name
         assert maps.max() <= 1 + 1e-6, name
-    assert FOLDER.startswith("HAM10000")
+    assert MASKS.startswith("HAM10000")

@@ -19,7 +19,8 @@ from mel_demo.manifest import CLASS_NAMES, load_manifest, verify_weights
 from mel_demo.screening import Screener
 from tests.support.tiny_export import export_tiny
 from tests.support.tiny_isic import write_isic2017
-from training.data.isic import divide, read_extra, write_external
+from training.data.external import divide, write_external
+from training.data.isic import read_extra
 from training.data.measurable import Measurable
 from training.errors import DataError, ExportError, RunError
 from training.measure.evaluate import evaluate_weights

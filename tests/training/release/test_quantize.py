@@ -21,7 +21,8 @@ from mel_demo.screening import Screener
 from tests.support.tiny_export import export_tiny
 from tests.support.tiny_isic import write_isic2017
 from training.__main__ import app
-from training.data.isic import divide, read_extra, write_external
+from training.data.external import divide, write_external
+from training.data.isic import read_extra
 from training.data.splits import read_splits
 from training.errors import DataError, ExportError
 from training.measure.scores import open_session, score_onnx
