@@ -87,10 +87,10 @@ def predictive_values(rates: Rates, lesions: Lesions, prevalence: float) -> Pred
     added either way, with the binomial standard error among ``lesions`` (those of the same split).
     """
     p = check_prevalence(prevalence)
-    sensitivity, specificity = rates.sensitivity.value, rates.specificity.value
+    sensitivity, specificity = _value(rates.sensitivity), _value(rates.specificity)
     ppv = _ratio(sensitivity * p, (1 - specificity) * (1 - p))
     npv = _ratio(specificity * (1 - p), (1 - sensitivity) * p)
-    if None in (rates.sensitivity.low, rates.specificity.low):
+    if rates.sensitivity.low is None or rates.specificity.low is None:
         return PredictiveValues(Interval(ppv, None, None), Interval(npv, None, None))
     se, se_error = _estimate(rates.sensitivity, lesions.melanoma)
     sp, sp_error = _estimate(rates.specificity, lesions.other)
@@ -137,11 +137,18 @@ def _ratio(part: float, rest: float) -> float | None:
 
 def _estimate(rate: Interval, lesions: int) -> tuple[float, float]:
     """A rate inside 0..1 and its standard error."""
-    if 0 < rate.value < 1:
-        return rate.value, (rate.high - rate.low) / (2 * _Z)
+    value = _value(rate)
+    if 0 < value < 1 and rate.low is not None and rate.high is not None:
+        return value, (rate.high - rate.low) / (2 * _Z)
     total = lesions + _Z**2
-    value = (rate.value * lesions + _Z**2 / 2) / total
+    value = (value * lesions + _Z**2 / 2) / total
     return value, math.sqrt(value * (1 - value) / total)
+
+
+def _value(rate: Interval) -> float:
+    if rate.value is None:
+        raise ValueError("a rate without a value: its counts hold no melanoma, or nothing else")
+    return rate.value
 
 
 def _interval(value: float | None, centre: float, error: float) -> Interval:

@@ -150,9 +150,9 @@ def _teachers(folders: str | None) -> str:
 
 def _elsewhere(spec: ModelSpec) -> str:
     """What other clinics' images say, where they were measured."""
-    if "external" not in spec.metrics:
+    found, data = spec.metrics.get("external"), spec.data.external
+    if found is None or data is None:
         return ""
-    found, data = spec.metrics["external"], spec.data.external
     return f"""
 Other clinics and cameras: on {data.images} images of {data.name} ({data.melanomas}
 melanomas), kept out of training, ROC-AUC {show(found["roc_auc"])}. At the same threshold

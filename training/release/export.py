@@ -86,13 +86,11 @@ def export(teacher: Path, student: Path, given: Measurable, output: Path) -> Man
         )
         manifest = _measured(files, sources, scores, given)
         models = dict(manifest.models)
-        models[REFUSING] = replace(
-            models[REFUSING],
-            ood=distance.measure(
-                files[REFUSING], fitted, pixels, others("report"), refusing.record.preprocessing
-            ),
+        refusals = distance.measure(
+            files[REFUSING], fitted, pixels, others("report"), refusing.record.preprocessing
         )
-        _print_refusals(models[REFUSING].ood)
+        _print_refusals(refusals)
+        models[REFUSING] = replace(models[REFUSING], ood=refusals)
         for role, spec in models.items():
             found = scores["validation"][role]
             latency = serve(spec, files[role], pixels["validation"], found, "training export")
