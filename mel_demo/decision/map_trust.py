@@ -1,4 +1,4 @@
-"""How far evidence maps can be trusted: two maps of one image, and a method against baselines. Pure.
+"""How far evidence maps can be trusted: two maps of one image, a method against baselines. Pure.
 
 The overlap of two maps is the histogram intersection of both, each scaled to sum 1 (Swain and
 Ballard 1991, doi 10.1007/BF00130487): 1 for the same map, 0 for maps that never meet. What is
