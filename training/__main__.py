@@ -148,17 +148,25 @@ def external(
     isic2017: Annotated[Path, typer.Option(help="Folder of ISIC 2017's training images.")],
     output: Annotated[Path, typer.Option(help="CSV to write.")] = Path("external.csv"),
     count: Annotated[int, typer.Option(help="Images to keep out of training.")] = 400,
+    archive: Annotated[
+        Path | None,
+        typer.Option(help="Folder of more melanomas of the ISIC archive: 60 and all nevi kept out."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the division.")] = 20260723,
 ) -> None:
     """Keep images of other clinics out of training, to measure models on what they do not know."""
     from collections import Counter
 
-    from training.external import divide, write_external
+    from training.external import divide, divide_more, part_near_copies, write_external
     from training.files import sha256
     from training.isic import read_extra
 
     extras = read_extra(isic2017)
     split = divide(extras, count, seed)
+    if archive is not None:
+        more = read_extra(archive, split)
+        extras += more
+        split = part_near_copies(extras, split | divide_more(more, seed=seed))
     write_external(extras, split, output)
     table = Table("split", "images", "melanomas", title=str(output))
     for name, images in Counter(split.values()).most_common():
@@ -166,6 +174,35 @@ def external(
         table.add_row(name, str(images), str(melanomas))
     console.print(table)
     console.print(f"sha256 {sha256(output)}", highlight=False)
+
+
+@app.command()
+def takeover(
+    weights: Annotated[Path, typer.Option(help="Safetensors file of timm's efficientnet_lite1.")],
+    data: Annotated[Path, typer.Option(help="Folder of HAM10000, for its batch norms.")],
+    splits: Splits = Path("splits.csv"),
+    output: Annotated[Path, typer.Option(help="File to write, for --init.")] = Path(
+        "efficientnet_b1_from_lite1.safetensors"
+    ),
+    lite: Annotated[str, typer.Option(help="What the weights are of.")] = "efficientnet_lite1",
+    arch: Annotated[str, typer.Option(help="Its sibling.")] = "efficientnet_b1",
+    size: Annotated[int, typer.Option(help="Side of the square input, pixels.")] = 192,
+) -> None:
+    """Starting weights for EfficientNet-B1 from its sibling Lite1, where timm's cannot be had."""
+    import numpy as np
+    import torch
+
+    from mel_demo.images import normalise
+    from mel_demo.manifest import Preprocessing
+    from training.data import prepare_images, read_split
+    from training.takeover import save_start, take_over
+
+    seen = Preprocessing(size, 1.2, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    images = read_split(data, splits, "train")
+    some = images.at(np.random.default_rng(0).permutation(len(images))[:256])
+    pixels = torch.from_numpy(normalise(prepare_images(some, seen), seen))
+    save_start(take_over(arch, lite, weights, pixels), output)
+    console.print(f"{output}: {arch} from {lite}, calibrated on {len(some)} images")
 
 
 @app.command()

@@ -31,10 +31,15 @@ class LabelLoss(nn.Module):
         self.register_buffer("weight", weight.float())
         self.register_buffer("offset", (options.logit_adjustment * prior.log()).float())
 
-    def forward(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Scalar loss."""
+    def forward(
+        self, logits: torch.Tensor, labels: torch.Tensor, offsets: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Scalar loss. ``offsets`` (N,) are added to the melanoma logits (``training.sources``)."""
         smoothing = self.options.label_smoothing
         logits = logits.float() + self.offset
+        if offsets is not None:
+            melanoma = F.one_hot(labels.new_tensor(MELANOMA), logits.shape[1])
+            logits = logits + self.options.source_adjustment * offsets[:, None] * melanoma
         partial = labels == logits.shape[1]
         # Any class will do where the class is not known: that value is not used.
         known = labels.masked_fill(partial, MELANOMA)

@@ -10,10 +10,11 @@ from accelerate.tracking import GeneralTracker
 from accelerate.utils import set_seed
 from torch import nn
 
-from mel_demo.manifest import Preprocessing
+from mel_demo.manifest import MELANOMA, Preprocessing
 from training.batches import Batches
 from training.config import Recipe
 from training.data import (
+    Images,
     cached_frames,
     frames_of,
     join_frames,
@@ -25,9 +26,14 @@ from training.external import read_external, training_images
 from training.files import sha256, short_name
 from training.isic import SQUASHED_ASPECT, read_extra
 from training.loop import Run, train
+from training.masks import FOLDER as MASKS, path_of as mask_path
 from training.models import RunRecord, build, has_one_size, load_record, load_run
+from training.sources import offsets as source_offsets
 from training.splits import read_splits
+from training.subgroups import read_groups
 from training.trackers import check_tracker
+
+MASK_HEIGHT = 96  # pixels of a lesion mask as it is kept: evidence maps are far coarser
 
 
 def train_session(
@@ -134,6 +140,12 @@ def _batches(
     training, validation = (read_split(data, splits, name) for name in ("train", "validation"))
     parts = [cached_frames(data, training.image_ids, cache, recipe.cache_height)]
     labels, sources = list(training.labels), {"HAM10000": len(training.labels)}
+    cameras = list(_cameras(data, training))
+    masks = None
+    if recipe.lesion_weight:
+        folder = data / MASKS
+        files = {image_id: mask_path(folder, image_id) for image_id in training.image_ids}
+        masks = frames_of(files, cache, MASK_HEIGHT)
     if more and external is None:
         raise RecipeError(
             "More images need --external, the file that says which of them are kept out of "
@@ -157,6 +169,12 @@ def _batches(
         parts.append(frames)
         labels += [extra.label for extra in found]
         sources[found[0].source] = len(found)
+        cameras += [found[0].source] * len(found)
+    offsets = None
+    if recipe.loss.source_adjustment:
+        melanoma = np.array(labels) == MELANOMA
+        own = np.arange(len(labels)) < len(training.labels)
+        offsets = source_offsets(melanoma, np.array(cameras), own)
     return Batches(
         frames=join_frames(parts) if len(parts) > 1 else parts[0],
         labels=np.array(labels, np.int64),
@@ -165,7 +183,16 @@ def _batches(
         splits_sha256=sha256(splits),
         sources=sources,
         external_sha256=sha256(external) if more else None,
+        offsets=offsets,
+        masks=masks,
+        validation_sources=_cameras(data, validation),
     )
+
+
+def _cameras(data: Path, images: Images) -> np.ndarray:
+    """Which of HAM10000's sources each image is from, or "HAM10000" where its table says nothing."""
+    nothing = np.full(len(images), "HAM10000")
+    return read_groups(data, images.image_ids).get("source", nothing)
 
 
 def _origin(recipe: Recipe, init: Path | None) -> str:
