@@ -217,22 +217,28 @@ def cached_frames(data: Path, image_ids: Collection[str], cache: Path, height: i
 
 
 def frames_of(
-    paths: Mapping[str, Path], cache: Path, height: int, squashed_aspect: float | None = None
+    paths: Mapping[str, Path],
+    cache: Path,
+    height: int,
+    squashed_aspect: float | None = None,
+    enlarge: bool = False,
 ) -> Frames:
     """Frames of all ``paths``, in their order, from ``cache``.
 
+    ``enlarge``: of ``height`` whatever the images have, so that they can be joined with others.
     ``squashed_aspect``: width by height that square images had before they were squashed. The
     cache's name carries a hash of files, sizes and times, so that changed data is decoded anew and
     a half-written cache is never read.
     """
-    described = hashlib.sha256(f"{height} {squashed_aspect}".encode())
+    described = hashlib.sha256(f"{height} {squashed_aspect} {enlarge}".encode())
     for path in paths.values():
         stat = path.stat()
         described.update(f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}\n".encode())
     stem = cache / f"frames-{described.hexdigest()[:16]}"
     index = stem.with_suffix(".json")
     if not index.is_file():
-        _write_frames(paths, stem, height, squashed_aspect)
+        least = height if enlarge else min(height, *map(_image_height, paths.values()))
+        _write_frames(paths, stem, least, squashed_aspect)
     aspects: dict[str, float] = json.loads(index.read_text(encoding="utf-8"))
     return Frames(
         pixels=np.load(stem.with_suffix(".npy"), mmap_mode="r"),
@@ -252,7 +258,6 @@ def _write_frames(
     paths: Mapping[str, Path], stem: Path, height: int, squashed_aspect: float | None
 ) -> None:
     stem.parent.mkdir(parents=True, exist_ok=True)
-    height = min(height, *map(_image_height, paths.values()))
     width = round(height * CACHE_ASPECT)
     frames = np.lib.format.open_memmap(
         stem.with_suffix(".npy"), mode="w+", dtype=np.uint8, shape=(len(paths), height, width, 3)

@@ -21,7 +21,7 @@ from training.data import (
     prepare_images,
     read_split,
 )
-from training.errors import DataError, RecipeError
+from training.errors import RecipeError
 from training.external import read_external, training_images
 from training.files import sha256, short_name
 from training.isic import SQUASHED_ASPECT, read_extra
@@ -160,13 +160,7 @@ def _batches(
         # Frames of one shape, so that a batch is one array.
         height = parts[0].pixels.shape[1]
         paths = {extra.image_id: extra.path for extra in found}
-        frames = frames_of(paths, cache, height, SQUASHED_ASPECT)
-        if frames.pixels.shape[1] != height:
-            raise DataError(
-                f"{folder} holds an image lower than {height} pixels, the height of the frames of "
-                f"{data}: set cache_height in the recipe to {frames.pixels.shape[1]}."
-            )
-        parts.append(frames)
+        parts.append(frames_of(paths, cache, height, SQUASHED_ASPECT, enlarge=True))
         labels += [extra.label for extra in found]
         sources[found[0].source] = len(found)
         cameras += [found[0].source] * len(found)
