@@ -1,21 +1,29 @@
 # Two commands on a clean machine with Python 3.11 or newer:
 #   make demo    set up and start the page on the weights in this repository
 #   make test    set up and run all checks and tests
+# While working: make check (style, types, directions), make quick (what needs no training and no browser).
 # PYTHON chooses the interpreter, VENV the virtual environment's folder.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test lint format results screenshots clean
+.PHONY: demo test check quick format results screenshots clean
 
 demo: $(VENV)/.serving
 	$(BIN)/python app.py
 
-test: $(VENV)/.training
+test: check
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.training
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+quick: $(VENV)/.training
+	$(BIN)/python -m pytest -m "not train and not browser"
 
 format: $(VENV)/.training
 	$(BIN)/ruff check --fix .
@@ -40,4 +48,4 @@ $(VENV)/.training: requirements.txt pyproject.toml
 	touch $(VENV)/.serving $@
 
 clean:
-	rm -rf $(VENV) cache build *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) cache build *.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache

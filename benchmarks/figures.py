@@ -21,21 +21,21 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from mel_demo import conformal
-from mel_demo.figures import decision_curve_figure, reliability_figure, roc_figure
-from mel_demo.operating_point import MAX_TARGET, MIN_TARGET, OperatingPoint, choose
-from mel_demo.people import people_svg
-from mel_demo.prevalence import (
+from mel_demo.decision import conformal
+from mel_demo.decision.operating_point import MAX_TARGET, MIN_TARGET, OperatingPoint, choose
+from mel_demo.decision.prevalence import (
     MAX_PREVALENCE,
     MIN_PREVALENCE,
     natural_frequencies,
     predictive_values,
 )
-from mel_demo.score_figure import histogram_figure
-from tests import plausible
-from training import machine
-from training.evaluate import command, now
-from training.files import git_commit, write_json
+from mel_demo.pictures.figures import decision_curve_figure, reliability_figure, roc_figure
+from mel_demo.pictures.people import people_svg
+from mel_demo.pictures.score_figure import histogram_figure
+from tests.support import plausible
+from training import provenance
+from training.files import write_json
+from training.provenance import command, git_commit, now
 
 HERE = Path(__file__).parent
 NAMES = {"teacher": "Teacher", "student": "Student"}
@@ -118,7 +118,7 @@ def main(
             "command": command(),
             "git_commit": git_commit(),
             "written": now(),
-            "machine": machine.describe(),
+            "machine": provenance.describe(),
             "load_average": round(os.getloadavg()[0], 2),
             "plotly": plotly.__version__,
             "steps": steps,

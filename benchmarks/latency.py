@@ -30,15 +30,16 @@ from rich.table import Table
 from mel_demo.errors import MelDemoError
 from mel_demo.images import SUFFIXES, crop_box, normalise, open_image, prepare
 from mel_demo.manifest import MELANOMA, ModelSpec
-from mel_demo.overlay import evidence_strength, overlay
+from mel_demo.pictures.overlay import evidence_strength, overlay
 from mel_demo.screening import Screener
-from training import machine
-from training.cam import head_of
+from training import provenance
 from training.errors import TrainingError
-from training.evaluate import command, now
-from training.explain import REFERENCE, LogOddsTarget
-from training.files import git_commit, write_json
-from training.models import build, load_run
+from training.files import write_json
+from training.learn.cam import head_of
+from training.learn.networks import build
+from training.learn.run_folder import load_run
+from training.measure.maps import REFERENCE, LogOddsTarget
+from training.provenance import command, git_commit, now
 
 HERE = Path(__file__).parent
 SERVED, ONE_PASS, TWO_PASSES = "served", "torch, one pass", "torch, two passes"
@@ -159,7 +160,7 @@ def main(
 ) -> None:
     """Measure the served path beside torch and pytorch-grad-cam."""
     uploads = uploads_of(images)
-    threads = threads or machine.cores()
+    threads = threads or provenance.cores()
     torch.set_num_threads(threads)
     screener = Screener(weights, threads)
     models = []
@@ -193,7 +194,7 @@ def main(
     console = Console()
     console.print(table)
     setting = {
-        "machine": machine.describe(),
+        "machine": provenance.describe(),
         "threads": threads,
         "python": sys.version.split()[0],
         "torch": torch.__version__,

@@ -30,14 +30,15 @@ from timm.optim import create_optimizer_v2
 from timm.utils import ModelEmaV3
 
 from mel_demo.manifest import CLASS_NAMES, Preprocessing
-from training import machine
-from training.batches import Batches
-from training.config import RECIPES, Recipe, load_recipe
-from training.data import Images, cached_frames, read_split
-from training.evaluate import command, now
-from training.files import git_commit, write_json
-from training.loop import Run, Trainer
-from training.models import build
+from training import provenance
+from training.data.frames import cached_frames
+from training.data.ham10000 import Images, read_split
+from training.files import write_json
+from training.learn.batches import Batches
+from training.learn.loop import Run, Trainer
+from training.learn.networks import build
+from training.provenance import command, git_commit, now
+from training.recipe import RECIPES, Recipe, load_recipe
 
 HERE = Path(__file__).parent
 OWN, TIMM = "mel_demo", "timm"
@@ -79,7 +80,7 @@ def main(
             "command": command(),
             "written": now(),
             "git_commit": git_commit(),
-            "machine": machine.describe(),
+            "machine": provenance.describe(),
             "versions": {"torch": torch.__version__, "timm": timm.__version__},
             "steps": steps,
             "blocks": blocks,

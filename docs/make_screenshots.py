@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from PIL import Image
 
-from tests.running import NotStartedError, running_app
+from tests.support.running import NotStartedError, running_app
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -62,7 +62,7 @@ def main(
         sys.exit("Error: Playwright is not installed: `pip install -e '.[dev]'`.")
     if shutil.which("chromium") is None:
         sys.exit("Error: Chromium is not installed: `apt-get install chromium`.")
-    from tests.browsing import browser
+    from tests.support.browsing import browser
 
     output_dir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
@@ -77,7 +77,7 @@ def main(
 
 
 def _take(chrome: "Browser", url: str, path: Path, shot: Shot) -> None:
-    from tests.browsing import open_page, upload
+    from tests.support.browsing import open_page, upload
 
     page = open_page(chrome, url, shot.width, _TALL, **shot.options)
     upload(page, str(DRAWING))

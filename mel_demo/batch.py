@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from mel_demo import operating_point
+from mel_demo.decision import operating_point
+from mel_demo.decision.operating_point import Decision
 from mel_demo.errors import MelDemoError, SettingError
 from mel_demo.images import SUFFIXES, open_image
 from mel_demo.manifest import CLASS_NAMES
-from mel_demo.operating_point import Decision
 from mel_demo.screening import Screener, Screening
 
 COLUMNS = (

@@ -1,8 +1,8 @@
-"""Command line: ``python -m mel_demo screen | serve | draw | doctor``.
+"""Command line: ``python -m mel_demo screen | serve | doctor``.
 
 Knows the terminal: options, progress, exit status (0 well, 1 something failed, 2 nothing was
-done because the command or the weights do not fit). What is done stands in ``batch``, ``doctor``,
-``drawings`` and the page.
+done because the command or the weights do not fit). What is done stands in ``batch``, ``doctor``
+and the page.
 """
 
 import sys
@@ -15,7 +15,8 @@ import typer.core
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from mel_demo import batch, doctor, drawings, hub, operating_point
+from mel_demo import batch, doctor, hub
+from mel_demo.decision import operating_point
 from mel_demo.errors import MelDemoError, SettingError
 from mel_demo.screening import Screener
 
@@ -118,23 +119,6 @@ def serve(
         raise SettingError(
             f"The page cannot listen on {host}:{port}: {error} Choose another --port or --host."
         ) from error
-
-
-@app.command()
-def draw(
-    folder: Annotated[Path, typer.Argument(metavar="OUTPUT_FOLDER", help="Made where needed.")],
-) -> None:
-    """Write the drawn example images as JPEG files, to try the models on."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in drawings.DRAWINGS:
-            (folder / f"{name}.jpg").write_bytes(drawings.jpeg(name))
-    except OSError as error:
-        raise SettingError(
-            f"The drawings cannot be written to {folder} ({error.strerror}). Name a folder that "
-            "you may write to and that has room."
-        ) from error
-    typer.echo(f"{len(drawings.DRAWINGS)} drawings, no photographs, written to {folder}")
 
 
 @app.command(name="doctor")

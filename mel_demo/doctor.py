@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from mel_demo.errors import MelDemoError
-from mel_demo.located import locate
+from mel_demo.hub import locate
 from mel_demo.manifest import load_manifest, verify_weights
 from mel_demo.screening import Screener
 

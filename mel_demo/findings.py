@@ -1,9 +1,9 @@
 """What about an image itself should make one doubt the verdict: findings, each with its reason.
 
 Known, simple measures of the judged part at one small size, whatever the upload's. Their thresholds
-were chosen on validation images; `python -m benchmarks.findings` measures how often each is wrong.
-Knows no model: how far an image is from dermoscopy images is a model's ``distance``, which is only
-compared here. A ruler is not looked for: nothing was tried.
+were chosen on validation images; `python -m benchmarks.image_checks` measures how often each is
+wrong. Knows no model: how far an image is from dermoscopy images is a model's ``distance``, which
+is only compared here. A ruler is not looked for: nothing was tried.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -24,7 +24,7 @@ WORKING_SIDE = 120
 _MOST_JUDGED_SHARE = 0.75
 
 # Chosen on the validation images of HAM10000, none of which is degraded on purpose: false alarms
-# stay below 2 % of them. Measured by `python -m benchmarks.findings`.
+# stay below 2 % of them. Measured by `python -m benchmarks.image_checks`.
 COLOURLESS = 8.0
 _BLURRED = 0.655
 _OVEREXPOSED = 0.02

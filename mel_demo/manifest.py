@@ -2,7 +2,7 @@
 
 Reads the file, refuses what does not fit with an error that names the key path, and compares the
 weights' files with their recorded size and SHA-256. It does not know what a model computes
-(``inference``) nor how the numbers were measured (``training.evaluate``).
+(``inference``) nor how the numbers were measured (``training.measure.evaluate``).
 """
 
 import hashlib

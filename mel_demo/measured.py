@@ -2,7 +2,7 @@
 
 Holdout measurements for the page to draw, validation quantiles for the uncertain band, and the
 threshold from which on an image is no dermoscopy image. Knows neither how they were measured
-(``training.evidence``, ``training.ood``) nor how they are drawn (``figures``).
+(``training.measure.profile``, ``training.release.distance``) nor how they are drawn (``figures``).
 """
 
 import math

@@ -13,8 +13,8 @@ import numpy as np
 
 from mel_demo import inference
 from mel_demo.findings import Finding, findings
+from mel_demo.hub import locate
 from mel_demo.inference import Model, Prediction, Prepared
-from mel_demo.located import locate
 from mel_demo.manifest import Manifest, Preprocessing, load_manifest, verify_weights
 
 

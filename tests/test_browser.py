@@ -13,17 +13,17 @@ if not os.environ.get("CI"):
 
 from axe_playwright_python.sync_playwright import Axe
 
-from mel_demo import conformal
-from mel_demo.drawings import DRAWINGS
-from mel_demo.operating_point import choose
-from mel_demo.prevalence import natural_frequencies, predictive_values
+from docs.drawings import DRAWINGS
+from mel_demo.decision import conformal
+from mel_demo.decision.operating_point import choose
+from mel_demo.decision.prevalence import natural_frequencies, predictive_values
 from mel_demo.screening import Screener
+from mel_demo.texts import Texts
 from mel_demo.ui import words
-from mel_demo.ui.texts import Texts
-from tests.apart import write_weights_apart
-from tests.browsing import LOADED, browser, chromium, open_page, upload
-from tests.lesions import draw_lesion
-from tests.running import running_app
+from tests.support.apart import write_weights_apart
+from tests.support.browsing import LOADED, browser, chromium, open_page, upload
+from tests.support.lesions import draw_lesion
+from tests.support.running import running_app
 
 pytestmark = [
     pytest.mark.browser,
@@ -36,7 +36,7 @@ BOTH = ("teacher", "student")
 TABS = ("costs", "evidence", "certainty", "groups", "about")
 T = Texts()
 EXAMPLES = Path(__file__).parents[1] / "mel_demo/ui/examples"
-CONTRAST = Path(__file__).with_name("contrast.js").read_text(encoding="utf-8")
+CONTRAST = (Path(__file__).parent / "support" / "contrast.js").read_text(encoding="utf-8")
 REMOVE = "#upload [aria-label='Remove Image']"
 
 

@@ -16,8 +16,8 @@ from gradio_client import Client, handle_file
 
 from mel_demo.images import open_image
 from mel_demo.screening import Screener
-from tests.running import running_app
-from tests.slim import slim_python
+from tests.support.running import running_app
+from tests.support.slim import slim_python
 
 ROOT = Path(__file__).resolve().parents[1]
 DRAWING = ROOT / "mel_demo/ui/examples/nevus.jpg"

@@ -10,10 +10,9 @@ import typer.main
 from mel_demo.cli import app as serving
 from mel_demo.manifest import load_manifest
 from training.__main__ import app as training
-from training.config import RECIPES, load_recipe
-from training.hub_cards import hub_card
-from training.hub_repo import ROLES
-from training.results import write_results
+from training.publish.repository import ROLES, hub_card
+from training.recipe import RECIPES, load_recipe
+from training.report.results import write_results
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

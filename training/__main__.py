@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from mel_demo.errors import MelDemoError
-from training.config import RECIPES, load_recipe
 from training.errors import RecipeError, TrainingError
+from training.recipe import RECIPES, load_recipe
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__
@@ -76,7 +76,7 @@ Tracker = Annotated[
 def _folder(data: Path | None, cache: Path, recipe_path: Path) -> Path:
     if data is not None:
         return data
-    from training.download import download
+    from training.data.ham10000 import download
 
     return download(load_recipe(recipe_path).source, cache)
 
@@ -90,7 +90,8 @@ def data(
     ),
 ) -> None:
     """Check a HAM10000 folder, report its classes and lesions, and decode it once for training."""
-    from training.data import cached_frames, check
+    from training.data.frames import cached_frames
+    from training.data.ham10000 import check
 
     folder = _folder(data, cache, recipe)
     found = check(folder)
@@ -128,9 +129,9 @@ def splits(
     """Divide the lesions 70/15/15, stratified by the seven classes."""
     from collections import Counter
 
-    from training.data import read_metadata
-    from training.files import sha256
-    from training.splits import SPLITS, make_splits, melanoma_share, write_splits
+    from training.data.ham10000 import read_metadata
+    from training.data.splits import SPLITS, make_splits, melanoma_share, write_splits
+    from training.provenance import sha256
 
     rows = make_splits(read_metadata(_folder(data, cache, RECIPES / "teacher.yaml")), seed)
     write_splits(rows, output)
@@ -150,16 +151,23 @@ def external(
     count: Annotated[int, typer.Option(help="Images to keep out of training.")] = 400,
     archive: Annotated[
         Path | None,
-        typer.Option(help="Folder of more melanomas of the ISIC archive: 60 and all nevi kept out."),
+        typer.Option(
+            help="Folder of more melanomas of the ISIC archive: 60 and all nevi kept out."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the division.")] = 20260723,
 ) -> None:
     """Keep images of other clinics out of training, to measure models on what they do not know."""
     from collections import Counter
 
-    from training.external import divide, divide_more, part_near_copies, write_external
-    from training.files import sha256
-    from training.isic import read_extra
+    from training.data.isic import (
+        divide,
+        divide_more,
+        part_near_copies,
+        read_extra,
+        write_external,
+    )
+    from training.provenance import sha256
 
     extras = read_extra(isic2017)
     split = divide(extras, count, seed)
@@ -194,8 +202,9 @@ def takeover(
 
     from mel_demo.images import normalise
     from mel_demo.manifest import Preprocessing
-    from training.data import prepare_images, read_split
-    from training.takeover import save_start, take_over
+    from training.data.frames import prepare_images
+    from training.data.ham10000 import read_split
+    from training.learn.takeover import save_start, take_over
 
     seen = Preprocessing(size, 1.2, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     images = read_split(data, splits, "train")
@@ -343,7 +352,7 @@ def ablate(
 
     The same command again finishes what was interrupted.
     """
-    from training.ablate import ablate, grid, numbers
+    from training.learn.ablate import ablate, grid, numbers
 
     cells = grid(
         recipe, numbers(temperatures, "--temperatures"), numbers(alphas, "--alphas"), seeds,
@@ -385,8 +394,8 @@ def evaluate(
     cache: Cache = Path("cache"),
 ) -> None:
     """Measure a run, or the released pair, on validation; on holdout only when asked."""
-    from training.evaluate import evaluate_run, evaluate_weights
-    from training.pixels import Measurable
+    from training.data.measurable import Measurable
+    from training.measure.evaluate import evaluate_run, evaluate_weights
 
     folder = _folder(data, cache, RECIPES / "teacher.yaml")
     given = Measurable(folder, splits, isic2017, external)
@@ -413,8 +422,8 @@ def export(
     Opens the holdout split, and the external images where they are given: do this once per
     released model.
     """
-    from training.export import export
-    from training.pixels import Measurable
+    from training.data.measurable import Measurable
+    from training.release.export import export
 
     folder = _folder(data, cache, RECIPES / "teacher.yaml")
     export(teacher, student, Measurable(folder, splits, isic2017, external), output)
@@ -449,8 +458,8 @@ def explain(
 
     On holdout, with the lesion masks; manifest and model cards are completed.
     """
-    from training.map_quality import Amount, explain
-    from training.pixels import Measurable
+    from training.data.measurable import Measurable
+    from training.release.explain import Amount, explain
 
     given = Measurable(_folder(data, cache, RECIPES / "teacher.yaml"), splits)
     runs = {"teacher": teacher, "student": student}
@@ -475,8 +484,8 @@ def calibrate(
 
     `export` fits the same temperature and releases it.
     """
-    from training.pixels import Measurable
-    from training.reliability import write_calibration
+    from training.data.measurable import Measurable
+    from training.report.calibration import write_calibration
 
     runs = {"teacher": teacher, "student": student}
     runs = {role: folder for role, folder in runs.items() if folder is not None}
@@ -506,8 +515,8 @@ def quantize(
 
     Opens the holdout split for the chosen file: do this once per released model.
     """
-    from training.pixels import Measurable
-    from training.quantize import quantize
+    from training.data.measurable import Measurable
+    from training.release.quantize import quantize
 
     folder = _folder(data, cache, RECIPES / "teacher.yaml")
     given = Measurable(folder, splits, isic2017, external)
@@ -523,7 +532,7 @@ def results(
     ] = False,
 ) -> None:
     """Put the results table of the manifest into README.md."""
-    from training.results import write_results
+    from training.report.results import write_results
 
     current = write_results(weights, readme, check=check)
     if check and not current:
@@ -556,8 +565,8 @@ def report(
     cache: Cache = Path("cache"),
 ) -> None:
     """Write a page with figures about a run, a pair of runs or the released files."""
-    from training.pixels import Measurable
-    from training.report import write_report
+    from training.data.measurable import Measurable
+    from training.report.page import write_report
 
     runs = {"teacher": teacher, "student": student}
     runs = {role: folder for role, folder in runs.items() if folder is not None}
@@ -593,7 +602,7 @@ def push(
     output: Annotated[Path, typer.Option(help="Where --dry-run writes.")] = Path("runs/push"),
 ) -> None:
     """Publish teacher and student on the Hub: ONNX, safetensors for timm, manifest, model card."""
-    from training.publish import prepare, publish, source
+    from training.publish.push import prepare, publish, source
 
     repos = {"teacher": teacher, "student": student}
     runs = {"teacher": teacher_run, "student": student_run}
@@ -640,7 +649,7 @@ def push_space(
     """Deploy the page as a Space: its code, and its models copied or by reference to the Hub."""
     import tempfile
 
-    from training.space import build, pin, push_space
+    from training.publish.space import build, pin, push_space
 
     if (teacher is None) != (student is None):
         raise RecipeError("Give both --teacher and --student, or neither to copy the models.")
@@ -658,7 +667,7 @@ def _train(
     recipe_path, data, splits, output, cache, init, resume, teachers, more, external, tracker,
     **options,
 ) -> None:  # fmt: skip
-    from training.session import train_session
+    from training.learn.session import train_session
 
     record = train_session(
         load_recipe(recipe_path, **options),

@@ -6,8 +6,8 @@ Knows HTML and the manifest; no figures and no Gradio.
 from html import escape
 
 from mel_demo.manifest import Manifest
+from mel_demo.texts import Texts
 from mel_demo.ui import words
-from mel_demo.ui.texts import Texts
 
 HAM10000_CITATION = (
     "Tschandl, Rosendahl and Kittler, The HAM10000 dataset, Scientific Data 5, 180161 (2018)"

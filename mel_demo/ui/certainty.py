@@ -5,10 +5,10 @@ Knows no Gradio, no event and no model.
 
 from collections.abc import Mapping
 
-from mel_demo import conformal
-from mel_demo.conformal import Band
+from mel_demo.decision import conformal
+from mel_demo.decision.conformal import Band
 from mel_demo.manifest import Manifest
-from mel_demo.ui.texts import Texts
+from mel_demo.texts import Texts
 
 
 def bands(t: Texts, manifest: Manifest, found: Mapping[str, Band]) -> str:

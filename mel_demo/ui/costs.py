@@ -5,12 +5,12 @@ Knows no Gradio, no event and no model.
 
 from collections.abc import Mapping
 
+from mel_demo.decision.operating_point import OperatingPoint
+from mel_demo.decision.prevalence import natural_frequencies, predictive_values
 from mel_demo.manifest import Manifest, ModelSpec
-from mel_demo.operating_point import OperatingPoint
-from mel_demo.people import people_svg
-from mel_demo.prevalence import natural_frequencies, predictive_values
+from mel_demo.pictures.people import people_svg
+from mel_demo.texts import Texts
 from mel_demo.ui import words
-from mel_demo.ui.texts import Texts
 
 RATES = ("sensitivity", "specificity", "ppv", "npv")
 

@@ -8,7 +8,7 @@ from html import escape
 
 from mel_demo.manifest import Manifest
 from mel_demo.measured import Subgroup
-from mel_demo.ui.texts import Texts
+from mel_demo.texts import Texts
 
 SHOWN = ("teacher", "student")
 

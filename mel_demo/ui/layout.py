@@ -4,22 +4,18 @@ Labels are keys of ``locales`` and are translated in the browser; everything els
 ``view``.
 """
 
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from mel_demo.drawings import DRAWINGS
+from mel_demo.decision.operating_point import DEFAULT_TARGET, MAX_TARGET, MIN_TARGET
+from mel_demo.decision.prevalence import DEFAULT_PREVALENCE, MAX_PREVALENCE, MIN_PREVALENCE
 from mel_demo.manifest import CLASS_NAMES, MELANOMA
-from mel_demo.operating_point import DEFAULT_TARGET, MAX_TARGET, MIN_TARGET
-from mel_demo.prevalence import DEFAULT_PREVALENCE, MAX_PREVALENCE, MIN_PREVALENCE
+from mel_demo.texts import LANGUAGES, catalogue
 from mel_demo.ui import scripts
-from mel_demo.ui.texts import LANGUAGES, catalogue
 from mel_demo.ui.upload import image_input
-from mel_demo.ui.view import SHOWN_MODELS
+from mel_demo.ui.view import EXAMPLES, SHOWN_MODELS
 
-EXAMPLES = tuple(Path(__file__).with_name("examples") / f"{name}.jpg" for name in DRAWINGS)
-"""Written by `python -m mel_demo draw mel_demo/ui/examples`."""
 PRESETS = (1, 2, 11)
 """Prevalences in percent with a button of their own."""
 TRANSLATIONS = gr.I18n(**{language: catalogue(language) for language in LANGUAGES})

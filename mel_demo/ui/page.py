@@ -13,17 +13,17 @@ from typing import Any
 
 import gradio as gr
 
-from mel_demo import operating_point
+from mel_demo.decision import operating_point
+from mel_demo.decision.operating_point import DEFAULT_TARGET, MAX_TARGET, MIN_TARGET, OperatingPoint
+from mel_demo.decision.prevalence import DEFAULT_PREVALENCE, MAX_PREVALENCE, MIN_PREVALENCE
 from mel_demo.errors import MelDemoError
 from mel_demo.images import MAX_BYTES
 from mel_demo.manifest import MELANOMA
-from mel_demo.operating_point import DEFAULT_TARGET, MAX_TARGET, MIN_TARGET, OperatingPoint
-from mel_demo.prevalence import DEFAULT_PREVALENCE, MAX_PREVALENCE, MIN_PREVALENCE
 from mel_demo.screening import Screener
-from mel_demo.ui import judge, panels, scripts, view
-from mel_demo.ui.judge import Judged
-from mel_demo.ui.layout import EXAMPLES, PRESETS, TRANSLATIONS, Layout
-from mel_demo.ui.texts import LANGUAGES, Texts, catalogue, preferred
+from mel_demo.texts import LANGUAGES, Texts, catalogue, preferred
+from mel_demo.ui import case, scripts, verdict, view
+from mel_demo.ui.case import Judged
+from mel_demo.ui.layout import PRESETS, TRANSLATIONS, Layout
 from mel_demo.ui.theme import HEAD, STYLE, theme
 from mel_demo.ui.upload import image_input
 from mel_demo.ui.view import SHOWN_MODELS, Setting
@@ -68,7 +68,7 @@ class Page:
     def on_load(self, request: gr.Request | None = None) -> dict[str, Any]:
         """The page in the reader's language; what shows a setting or an image is redrawn after."""
         t = _texts(request)
-        return {"status": panels.waiting(t), **view.of_language(t, self.screener)}
+        return {"status": verdict.waiting(t), **view.of_language(t, self.screener)}
 
     def on_image(
         self,
@@ -80,12 +80,12 @@ class Page:
     ) -> dict[str, Any]:
         """Judge a new image, or say why it cannot be judged; the setting stays either way."""
         t, setting = _texts(request), _setting(percent, prevalence, index)
-        judged, maps, status = None, None, panels.waiting(t)
+        judged, maps, status = None, None, verdict.waiting(t)
         if source is not None:
             try:
-                judged, maps = judge.judge(self.screener, source)
+                judged, maps = case.judge(self.screener, source)
             except MelDemoError as error:
-                status = panels.problem(t, str(error))
+                status = verdict.problem(t, str(error))
         return {
             "session": judged.kept() if judged else None,
             "shown": judged is not None,
@@ -108,7 +108,7 @@ class Page:
         t, setting = _texts(request), _setting(percent, prevalence)
         parts = view.of_setting(t, self.screener, judged, setting)
         if judged is None and was_shown:
-            parts["status"] = panels.forgotten(t)
+            parts["status"] = verdict.forgotten(t)
         return parts
 
     def on_class(
@@ -131,7 +131,7 @@ class Page:
     ) -> dict[str, Any]:
         """The verdict on an image that was refused, because the person wants it."""
         if judged is None:
-            return {"status": panels.forgotten(_texts(request))}
+            return {"status": verdict.forgotten(_texts(request))}
         t, setting = _texts(request), _setting(percent, prevalence, index)
         judged = replace(judged, insisted=True)
         return {
@@ -175,9 +175,9 @@ class Page:
     ) -> dict[str, Any]:
         """The report as one HTML document, which never touches the server's disk."""
         if judged is None:
-            return {"status": panels.forgotten(_texts(request)), "document": ""}
+            return {"status": verdict.forgotten(_texts(request)), "document": ""}
         setting = _setting(percent, prevalence)
-        return {"document": view.report(_texts(request), self.screener, judged, setting)}
+        return {"document": view.report_of(_texts(request), self.screener, judged, setting)}
 
     def _listen(self, blocks: gr.Blocks) -> None:
         part = self.parts
@@ -223,7 +223,7 @@ class Page:
         ).then(**redraw)  # The slider may have moved while the models ran: it has the last word.
         # Not gr.Examples: its answer is an update, and then Gradio makes the upload anew by class.
         part["examples"].click(
-            lambda index: str(EXAMPLES[index]),
+            lambda index: str(view.EXAMPLES[index]),
             inputs=part["examples"],
             outputs=part["upload"],
             show_progress="hidden",
@@ -304,12 +304,12 @@ class Page:
         if image is None:
             raise gr.Error("No image was given: send one file.", print_exception=False)
         try:
-            points = judge.choose_points(self.screener, target_sensitivity)
-            judged, maps = judge.judge(self.screener, image)
+            points = case.choose_points(self.screener, target_sensitivity)
+            judged, maps = case.judge(self.screener, image)
         except MelDemoError as error:
             raise gr.Error(str(error), print_exception=False) from error
-        verdicts = judge.decide(self.screener, judged.screening, points)
-        answer = judge.as_json(self.screener, judged, points, verdicts)
+        verdicts = case.decide(self.screener, judged.screening, points)
+        answer = case.as_json(self.screener, judged, points, verdicts)
         return answer, *(maps[key] for key in SHOWN_MODELS)
 
 

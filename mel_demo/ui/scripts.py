@@ -1,7 +1,7 @@
 """What the browser does by itself: the link, the report's download, a tap on the ROC curve."""
 
-from mel_demo.operating_point import MAX_TARGET, MIN_TARGET
-from mel_demo.prevalence import MAX_PREVALENCE, MIN_PREVALENCE
+from mel_demo.decision.operating_point import MAX_TARGET, MIN_TARGET
+from mel_demo.decision.prevalence import MAX_PREVALENCE, MIN_PREVALENCE
 
 SETTING_OF_LINK = f"""(sensitivity, prevalence) => {{
   const query = new URLSearchParams(location.search);

@@ -9,28 +9,34 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mel_demo import figures, screening_report
-from mel_demo.drawings import DRAWINGS
+from mel_demo.decision.map_trust import overlap
+from mel_demo.decision.operating_point import DEFAULT_TARGET, OperatingPoint
+from mel_demo.decision.prevalence import DEFAULT_PREVALENCE, predictive_values
 from mel_demo.manifest import MELANOMA, MODEL_KEYS
-from mel_demo.map_agreement import overlap
-from mel_demo.operating_point import DEFAULT_TARGET, OperatingPoint
-from mel_demo.prevalence import DEFAULT_PREVALENCE, predictive_values
-from mel_demo.score_figure import histogram_figure
+from mel_demo.pictures import figures, report
+from mel_demo.pictures.score_figure import histogram_figure
 from mel_demo.screening import Screener
-from mel_demo.ui import certainty, costs, groups, judge, maps, panels
+from mel_demo.texts import Texts, catalogue
+from mel_demo.ui import case, certainty, costs, evidence, groups, verdict
 from mel_demo.ui.about import about
-from mel_demo.ui.judge import Judged
-from mel_demo.ui.texts import Texts
+from mel_demo.ui.case import Judged
 
+EXAMPLES = tuple(
+    Path(__file__).with_name("examples") / f"{key.removeprefix('drawing_')}.jpg"
+    for key in catalogue("en")
+    if key.startswith("drawing_")
+)
+"""Drawings to try the page with, by the painter in docs/, in the order to show them."""
 SHOWN_MODELS = ("teacher", "student")
 """The models set side by side; the others stand in the strip."""
 SECTIONS = ("costs", "people", "strip", "evidence", "differential", "certainty")
 SECTIONS += ("reliability", "decision", "groups")
-"""Parts that are a heading and a sentence, ``panels.section``."""
+"""Parts that are a heading and a sentence, ``verdict.section``."""
 
 
 @dataclass(frozen=True)
@@ -53,21 +59,21 @@ def of_setting(
 ) -> dict[str, Any]:
     """All that depends on the setting; without an image the status is left as it is."""
     manifest = screener.manifest
-    points = judge.choose_points(screener, setting.target)
+    points = case.choose_points(screener, setting.target)
     pair = shown(points)
     parts: dict[str, Any] = {}
     if judged is None:
-        parts["cards"] = panels.cards(t, manifest, pair)
+        parts["cards"] = verdict.cards(t, manifest, pair)
     elif judged.silent:
-        parts["status"] = panels.refused(t, judged.screening.findings)
-        parts["cards"] = panels.cards(t, manifest, pair)
+        parts["status"] = verdict.refused(t, judged.screening.findings)
+        parts["cards"] = verdict.cards(t, manifest, pair)
     else:
         screening = judged.screening
-        verdicts = judge.decide(screener, screening, points)
-        parts["status"] = panels.status(
+        verdicts = case.decide(screener, screening, points)
+        parts["status"] = verdict.status(
             t, verdicts, screening.findings, judged.milliseconds, judged.insisted
         )
-        parts["cards"] = panels.cards(t, manifest, pair, screening.predictions, verdicts)
+        parts["cards"] = verdict.cards(t, manifest, pair, screening.predictions, verdicts)
     return parts | {
         "measured": costs.measured(t, manifest, pair),
         "roc": figures.roc_figure(manifest, pair, names(t), t.starting("figure_")),
@@ -80,7 +86,7 @@ def of_setting(
 def _certainty(
     t: Texts, screener: Screener, judged: Judged | None, points: Mapping[str, OperatingPoint]
 ) -> dict[str, Any]:
-    bands = judge.bands(screener, points)
+    bands = case.bands(screener, points)
     parts: dict[str, Any] = {"bands": certainty.bands(t, screener.manifest, bands)}
     for key, point in points.items():
         evidence = screener.manifest.models[key].evidence
@@ -111,25 +117,27 @@ def of_image(
     specs = [screener.manifest.models[key] for key in SHOWN_MODELS]
     if judged is None or judged.silent:
         empty = {f"map-{key}": None for key in SHOWN_MODELS}
-        empty |= {f"caption-{s.key}": maps.caption(t, s, None, setting.index) for s in specs}
-        return empty | {"agreement": "", "classes": maps.differential(t, None)}
+        empty |= {f"caption-{s.key}": evidence.caption(t, s, None, setting.index) for s in specs}
+        return empty | {"agreement": "", "classes": evidence.differential(t, None)}
     predictions = judged.screening.predictions
-    drawn = drawn or judge.draw_maps(screener, judged, setting.index)
+    drawn = drawn or case.draw_maps(screener, judged, setting.index)
     image = judged.image
     parts: dict[str, Any] = {f"map-{key}": (image, drawn[key]) for key in SHOWN_MODELS}
     for spec in specs:
-        parts[f"caption-{spec.key}"] = maps.caption(t, spec, predictions[spec.key], setting.index)
+        parts[f"caption-{spec.key}"] = evidence.caption(
+            t, spec, predictions[spec.key], setting.index
+        )
     found = overlap(*(predictions[key].evidence[setting.index] for key in SHOWN_MODELS))
     return parts | {
-        "agreement": maps.agreement(t, found, screener.manifest.map_overlap),
-        "classes": maps.differential(t, shown(predictions)),
+        "agreement": evidence.agreement(t, found, screener.manifest.map_overlap),
+        "classes": evidence.differential(t, shown(predictions)),
     }
 
 
 def of_language(t: Texts, screener: Screener) -> dict[str, Any]:
     """What depends on the reader's language alone."""
     manifest = screener.manifest
-    parts: dict[str, Any] = {name: panels.section(t, name) for name in SECTIONS}
+    parts: dict[str, Any] = {name: verdict.section(t, name) for name in SECTIONS}
     measured = {
         key: manifest.models[key].evidence
         for key in SHOWN_MODELS
@@ -147,41 +155,39 @@ def of_language(t: Texts, screener: Screener) -> dict[str, Any]:
             t.starting("figure_"),
         )
     return parts | {
-        "header": panels.header(t),
+        "header": verdict.header(t),
         "roc-intro": f'<p class="muted">{t("roc_intro")} {t("roc_note")}</p>',
-        "legend": maps.legend(t),
-        "faithful": maps.faithful(t, manifest),
+        "legend": evidence.legend(t),
+        "faithful": evidence.faithful(t, manifest),
         "subgroups": groups.groups(t, manifest),
-        "footer": panels.footer(t, manifest, screener.origins),
-        "drawings": json.dumps(
-            [t.get(f"drawing_{name}", drawing.title) for name, drawing in DRAWINGS.items()]
-        ),
-        "about": about(t, manifest) + maps.faithfulness_table(t, manifest),
+        "footer": verdict.footer(t, manifest, screener.origins),
+        "drawings": json.dumps([t(f"drawing_{path.stem}") for path in EXAMPLES]),
+        "about": about(t, manifest) + evidence.faithfulness_table(t, manifest),
     }
 
 
-def report(t: Texts, screener: Screener, judged: Judged, setting: Setting) -> str:
-    """The screening as one HTML document, see ``screening_report``."""
+def report_of(t: Texts, screener: Screener, judged: Judged, setting: Setting) -> str:
+    """The screening as one HTML document, see ``pictures.report``."""
     manifest = screener.manifest
-    points = judge.choose_points(screener, setting.target)
+    points = case.choose_points(screener, setting.target)
     verdicts = {}
-    for key, verdict in judge.decide(screener, judged.screening, points).items():
+    for key, outcome in case.decide(screener, judged.screening, points).items():
         rates = points[key].row.holdout_rates
         lesions = manifest.models[key].operating_table.holdout_lesions
         values = predictive_values(rates, lesions, setting.prevalence)
-        verdicts[key] = screening_report.Verdict(
-            kind=verdict.outcome.value,
-            decision=t(f"verdict_{verdict.outcome}"),
+        verdicts[key] = report.Verdict(
+            kind=outcome.outcome.value,
+            decision=t(f"verdict_{outcome.outcome}"),
             point=points[key],
             ppv=values.ppv,
             npv=values.npv,
-            uncertain=None if verdict.band is None else (verdict.band.low, verdict.band.high),
+            uncertain=None if outcome.band is None else (outcome.band.low, outcome.band.high),
         )
-    return screening_report.report_html(
+    return report.report_html(
         replace(judged.screening, image=judged.image),
-        judge.draw_maps(screener, judged, MELANOMA),
+        case.draw_maps(screener, judged, MELANOMA),
         manifest,
-        screening_report.Setting(setting.target, setting.prevalence, shown(verdicts)),
+        report.Setting(setting.target, setting.prevalence, shown(verdicts)),
         datetime.now(UTC),
         t.starting("report_"),
     )

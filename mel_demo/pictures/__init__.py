@@ -1,0 +1,1 @@
+"""What people look at: overlays, figures, crowds, the report. Pure: arrays and numbers in."""

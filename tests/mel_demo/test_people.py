@@ -1,0 +1,86 @@
+"""The thousand people: as many marks as numbers, in shapes and colours that everyone can tell."""
+
+import re
+from xml.etree import ElementTree
+
+import pytest
+
+from mel_demo.decision.prevalence import Frequencies, natural_frequencies
+from mel_demo.figure_words import ENGLISH
+from mel_demo.pictures.people import COLOURS, COLUMNS, people_svg
+from tests.mel_demo.test_figures import luminance
+
+GROUPS = ("found", "missed", "false_alarms", "cleared")
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def marks(svg: str) -> dict[str, list[tuple[float, float]]]:
+    """Where each group's marks stand, without those of the legend."""
+    root = ElementTree.fromstring(svg)
+    return {
+        path.get("class"): [
+            (float(x), float(y)) for x, y in re.findall(r"M([\d.]+) ([\d.]+)", path.get("d"))
+        ]
+        for path in root.findall(f"{SVG}path")
+    }
+
+
+@pytest.mark.parametrize(
+    "frequencies",
+    [
+        natural_frequencies(0.95, 0.6, 0.02),
+        natural_frequencies(0.99, 0.3, 0.5),
+        natural_frequencies(0.5, 0.5, 0.001),
+        Frequencies(0, 0, 0, 1000, 0.0),
+        Frequencies(0, 0, 1000, 0, 0.0),
+        Frequencies(1, 2, 3, 4, 2.0),
+    ],
+)
+def test_there_is_one_mark_a_person_in_a_cell_of_its_own(frequencies):
+    svg = people_svg(frequencies)
+    found = marks(svg)
+    for group in GROUPS:
+        assert len(found.get(group, [])) == getattr(frequencies, group)
+    places = [place for group in found.values() for place in group]
+    assert len(set(places)) == len(places) == frequencies.people
+    # In rows from the top, in the order of the legend.
+    assert places == sorted(places, key=lambda place: (place[1], place[0]))
+    assert len({x for x, _ in places}) == min(COLUMNS, frequencies.people)
+    assert len(svg) < 60_000
+
+
+def test_its_name_and_its_legend_say_all_four_numbers():
+    root = ElementTree.fromstring(people_svg(natural_frequencies(0.95, 0.6, 0.02)))
+    legend = ["".join(item.itertext()) for item in root.iter(f"{SVG}text")]
+    assert legend == [
+        "19 melanomas referred",
+        "1 melanomas not referred",
+        "392 other lesions referred",
+        "588 other lesions not referred",
+    ]
+    assert root.get("role") == "img"
+    assert root.get("aria-label") == f"Of 1,000 people with a lesion: {', '.join(legend)}"
+
+
+def test_the_groups_differ_in_shape_as_well_as_in_colour():
+    root = ElementTree.fromstring(people_svg(natural_frequencies(0.9, 0.5, 0.1)))
+    paths = root.findall(f"{SVG}path")
+    shapes = {
+        (re.match(r"M[\d.]+ [\d.]+([^M]*)", path.get("d"))[1], path.get("stroke-width"))
+        for path in paths
+    }
+    assert len(shapes) == len({path.get("style") for path in paths}) == len(GROUPS)
+
+
+@pytest.mark.parametrize("ground", ["#ffffff", "#171d2b"], ids=["light", "dark"])
+@pytest.mark.parametrize("group", COLOURS)
+def test_marks_stand_out_from_the_page(group, ground):
+    low, high = sorted((luminance(COLOURS[group]), luminance(ground)))
+    assert (high + 0.05) / (low + 0.05) >= 3
+
+
+def test_words_are_the_callers_and_cannot_break_the_picture():
+    text = ENGLISH | {"people_found": 'a < b & "c"', "separators": ",."}
+    root = ElementTree.fromstring(people_svg(natural_frequencies(0.9, 0.5, 0.1), text))
+    assert 'a < b & "c"' in root.get("aria-label")
+    assert "1.000" in root.get("aria-label")

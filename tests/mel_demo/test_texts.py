@@ -1,0 +1,86 @@
+"""The page's languages: complete, with the same places to fill, and chosen as browsers ask."""
+
+import re
+from html.parser import HTMLParser
+from string import Formatter
+
+import pytest
+
+from mel_demo.measured import Interval
+from mel_demo.texts import LANGUAGES, Texts, catalogue, preferred
+
+ENGLISH = catalogue("en")
+
+
+def places(text):
+    fields = {name for _, name, _, _ in Formatter().parse(text) if name is not None}
+    return fields | set(re.findall(r"%\{[^}]*\}", text))
+
+
+class Tags(HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.found = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.found.append(tag)
+
+    def handle_endtag(self, tag):
+        self.found.append(f"/{tag}")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_language_says_everything_with_the_same_places(language):
+    texts = catalogue(language)
+    assert ENGLISH.keys() - texts.keys() == set()
+    # The English of findings, with their numbers, stands where those are made.
+    own = {key for key in texts.keys() - ENGLISH.keys() if key.startswith("finding_")}
+    assert texts.keys() - ENGLISH.keys() == own
+    for key, text in texts.items():
+        assert text.strip(), key
+        if key in ENGLISH:
+            plain = {"%{y:.1%}", "%{x:.1%}"}
+            assert places(text) - plain == places(ENGLISH[key]) - plain, key
+            assert sorted(Tags(text).found) == sorted(Tags(ENGLISH[key]).found), key
+
+
+def test_the_other_languages_are_translated():
+    for language in LANGUAGES[1:]:
+        texts = catalogue(language)
+        same = {key for key, text in ENGLISH.items() if texts[key] == text and len(text) > 12}
+        assert len(same) < 14, f"{language}: {same}"
+
+
+@pytest.mark.parametrize(
+    ("header", "language"),
+    [
+        ("de-CH,de;q=0.9,en;q=0.8", "de"),
+        ("fr-FR,fr;q=0.9,es;q=0.5,en;q=0.3", "es"),
+        ("en;q=0.2, de;q=0.7", "de"),
+        ("fr", "en"),
+        ("*", "en"),
+        ("", "en"),
+        (None, "en"),
+        ("de;q=x,es", "es"),
+    ],
+)
+def test_the_language_is_the_first_that_the_browser_asks_for_and_the_page_speaks(header, language):
+    assert preferred(header) == language
+
+
+def test_numbers_are_written_as_the_language_does():
+    english, german = Texts("en"), Texts("de")
+    assert english.count(1519) == "1,519"
+    assert german.count(1519) == "1.519"
+    assert english.share(Interval(0.8551, 0.789, 0.909)) == "85.5 % (78.9–90.9)"
+    assert german.share(Interval(0.8551, 0.789, 0.909)) == "85,5 % (78,9–90,9)"
+    assert german.measure(Interval(0.9, 0.85, 0.95)) == "0,900 (0,850–0,950)"
+    assert german.percent(0.0412) == "4,1 %"
+    assert german.setting(0.995) == "99,5 %"
+    assert english.share(Interval(None, None, None)) == english("not_defined")
+
+
+def test_a_noun_inside_a_sentence_is_written_as_the_language_does():
+    assert Texts("en").inside("dx_mel") == "melanoma"
+    assert Texts("de").inside("dx_mel")[0].isupper()

@@ -1,0 +1,34 @@
+"""What loads with what, in fresh interpreters: import-linter sees imports, not their cost."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+TRAINING_ONLY = (
+    *("torch", "torchvision", "timm", "accelerate", "sklearn", "scipy", "skimage"),
+    *("onnx", "pytorch_grad_cam", "cv2", "matplotlib", "training"),
+)
+PAGE, MODELS, HUB = ("gradio",), ("onnxruntime",), ("huggingface_hub",)
+
+
+@pytest.mark.parametrize(
+    ("modules", "absent"),
+    [
+        ("app, mel_demo.ui, mel_demo.cli", TRAINING_ONLY),
+        ("mel_demo.batch, mel_demo.doctor, mel_demo.pictures.report", (*PAGE, *TRAINING_ONLY)),
+        ("mel_demo.findings, mel_demo.decision.operating_point", (*PAGE, *MODELS, *HUB)),
+        ("training.__main__, training.recipe, training.provenance", ("torch", "timm", *PAGE)),
+    ],
+)
+def test_nothing_heavy_comes_along(modules: str, absent: tuple[str, ...]) -> None:
+    code = (
+        f"import {modules}\nimport sys; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert not set(done.stdout.split()).intersection(absent)

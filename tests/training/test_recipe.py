@@ -1,0 +1,61 @@
+"""Recipes: the released ones load, single values can be replaced, and bad ones are named."""
+
+import pytest
+
+from training.errors import RecipeError
+from training.recipe import RECIPES, load_recipe
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.name)
+def test_released_recipes_load_and_begin_with_their_command(path):
+    recipe = load_recipe(path)
+    assert f"python -m training {recipe.role} " in path.read_text().split("role:")[0]
+
+
+def test_the_student_distils_as_the_issue_says():
+    recipe = load_recipe(RECIPES / "student.yaml")
+    assert recipe.architecture == "mobilenetv3_small_100"
+    assert (recipe.distillation.temperature, recipe.distillation.alpha) == (1.0, 0.5)
+
+
+def test_replacements_reach_nested_values_and_none_keeps_them():
+    given = {"epochs": 3, "loss.name": "focal", "loss.focal_gamma": 1.5, "seed": None}
+    recipe, plain = (load_recipe(RECIPES / "teacher.yaml", **x) for x in (given, {}))
+    assert (recipe.epochs, recipe.loss.name, recipe.loss.focal_gamma) == (3, "focal", 1.5)
+    assert recipe.seed == plain.seed
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"epochs": 0}, "epochs.*got 0"),
+        ({"loss.name": "hinge"}, "loss.name.*hinge"),
+        ({"learning_rat": 1.0}, "learning_rat: Extra inputs"),
+        ({"start_size": 192}, "start_size .192. must not exceed size"),
+        ({"epochs": 1}, "warmup_epochs"),
+    ],
+)
+def test_a_bad_value_is_named_with_its_key(given, message):
+    with pytest.raises(RecipeError, match=message):
+        load_recipe(RECIPES / "teacher.yaml", **given)
+
+
+def test_a_missing_recipe_lists_the_known_ones(tmp_path):
+    with pytest.raises(RecipeError, match=r"teacher\.yaml"):
+        load_recipe(tmp_path / "none.yaml")
+
+
+def test_a_broken_recipe_says_so(tmp_path):
+    (tmp_path / "broken.yaml").write_text("role: [")
+    with pytest.raises(RecipeError, match="is not YAML"):
+        load_recipe(tmp_path / "broken.yaml")
+
+
+def test_views_grow_to_full_size_by_two_thirds_of_the_epochs():
+    recipe = load_recipe(RECIPES / "teacher.yaml", start_size=96, size=160, epochs=12)
+    sizes = [recipe.size_at(epoch) for epoch in range(12)]
+    assert sizes[0] == 96
+    assert sizes == sorted(sizes)
+    assert sizes[8:] == [160] * 4
+    assert all(size % 16 == 0 for size in sizes)
+    assert recipe.model_copy(update={"start_size": None, "size": 100}).size_at(0) == 100

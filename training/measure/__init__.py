@@ -1,0 +1,1 @@
+"""What a network is worth: scores, metrics, intervals, evidence maps. Writes no release."""

@@ -1,0 +1,142 @@
+"""Logits of a model for the images of a split, from torch or from the exported file.
+
+The file is run one image at a time, as it is served: the probabilities in an operating table are
+then the served ones to the last bit. Knows nothing of metrics.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+import torch
+from rich.progress import track
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, logsumexp
+from torch import nn
+
+from mel_demo.images import normalise
+from mel_demo.inference import softmax
+from mel_demo.manifest import CLASS_NAMES, MELANOMA, Preprocessing
+from training import provenance
+from training.data.ham10000 import Images
+from training.errors import DataError
+from training.measure.metrics import Judged
+
+TORCH_BATCH = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """A split's logits, float32 (N, 7), with what they are judged by.
+
+    ``lesion_ids`` (N,), ``labels`` int64 (N,), index into CLASS_NAMES.
+    """
+
+    image_ids: tuple[str, ...]
+    lesion_ids: np.ndarray
+    labels: np.ndarray
+    logits: np.ndarray
+    temperature: float = 1.0
+
+    def probabilities(self) -> np.ndarray:
+        """Class probabilities, float64 (N, 7), by the served function."""
+        # Row by row as served: over a whole array NumPy may sum in another order.
+        return np.stack([softmax(row, self.temperature) for row in self.logits])
+
+    def judged(self) -> Judged:
+        """What the metrics need."""
+        return Judged(self.labels == MELANOMA, self.probabilities()[:, MELANOMA], self.lesion_ids)
+
+
+def score_network(
+    network: nn.Module,
+    images: Images,
+    pixels: np.ndarray,
+    preprocessing: Preprocessing,
+    device: str = "cpu",
+) -> Scores:
+    """Logits by torch. ``pixels``: uint8 (N, S, S, 3), prepared as served."""
+    network = network.to(device).eval()
+    found = []
+    with torch.inference_mode():
+        for part in _parts(pixels, TORCH_BATCH, "Scoring with torch"):
+            batch = torch.from_numpy(normalise(part, preprocessing)).to(device)
+            found.append(network(batch).float().cpu().numpy())
+    return _scores(images, np.concatenate(found), "the network")
+
+
+def score_onnx(
+    path: Path,
+    images: Images,
+    pixels: np.ndarray,
+    preprocessing: Preprocessing,
+    temperature: float = 1.0,
+) -> Scores:
+    """Logits of an exported file. ``pixels``: uint8 (N, S, S, 3), prepared as served."""
+    session = open_session(path)
+    found = [
+        session.run(["logits"], {"image": normalise(part, preprocessing)})[0]
+        for part in _parts(pixels, 1, f"Scoring with {path.name}")
+    ]
+    return _scores(images, np.concatenate(found), path.name, temperature)
+
+
+def _scores(images: Images, logits: np.ndarray, source: str, temperature: float = 1.0) -> Scores:
+    if logits.shape != (len(images), len(CLASS_NAMES)) or not np.isfinite(logits).all():
+        raise DataError(
+            f"{source} gave logits of shape {logits.shape}, finite: {np.isfinite(logits).all()}; "
+            f"wanted finite ones of shape {(len(images), len(CLASS_NAMES))}."
+        )
+    return Scores(images.image_ids, images.lesion_ids, images.labels, logits, temperature)
+
+
+def _parts(pixels: np.ndarray, size: int, description: str) -> Iterator[np.ndarray]:
+    starts = range(0, len(pixels), size)
+    for start in track(starts, description=description):
+        yield pixels[start : start + size]
+
+
+def open_session(path: Path) -> ort.InferenceSession:
+    """A session on the CPU with the options of the served one (``mel_demo.inference.Model``)."""
+    options = ort.SessionOptions()
+    options.inter_op_num_threads = 1
+    options.intra_op_num_threads = provenance.cores()
+    return ort.InferenceSession(path, sess_options=options, providers=["CPUExecutionProvider"])
+
+
+# Wide enough for any trained network; at its ends something else is wrong.
+_LOWEST, _HIGHEST = 0.05, 20.0
+
+
+def melanoma_log_loss(logits: np.ndarray, labels: np.ndarray, temperature: float) -> float:
+    """Mean negative log-likelihood of "melanoma or not", in nats.
+
+    ``logits`` (N, 7), ``labels`` int (N,), index into CLASS_NAMES.
+    """
+    scaled = np.asarray(logits, np.float64) / temperature
+    log_melanoma = log_softmax(scaled, axis=1)[:, MELANOMA]
+    others = logsumexp(np.delete(scaled, MELANOMA, axis=1), axis=1)
+    log_other = others - logsumexp(scaled, axis=1)
+    return float(-np.where(labels == MELANOMA, log_melanoma, log_other).mean())
+
+
+def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
+    """The temperature with the least melanoma log-loss: that probability is what the page shows.
+
+    ``logits`` (N, 7) of validation, ``labels`` int (N,). Raises DataError when there is no
+    melanoma, or nothing else, to fit to.
+    """
+    melanomas = int((labels == MELANOMA).sum())
+    if not 0 < melanomas < len(labels):
+        raise DataError(
+            f"{melanomas} of {len(labels)} images are melanoma: a temperature needs both truths."
+        )
+    found = minimize_scalar(
+        lambda log_t: melanoma_log_loss(logits, labels, float(np.exp(log_t))),
+        bounds=(np.log(_LOWEST), np.log(_HIGHEST)),
+        method="bounded",
+        options={"xatol": 1e-4},
+    )
+    return float(np.exp(found.x))

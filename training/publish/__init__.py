@@ -1,0 +1,1 @@
+"""The release on the Hub: model repositories and the Space."""

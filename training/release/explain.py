@@ -1,0 +1,271 @@
+"""`training explain`: measure released models' evidence maps and write it beside their metrics.
+
+Puts together ``faithfulness`` and ``masks``; the manifest gets the result, the model cards its
+table, a JSON file all of it. Torch networks are needed for gradients: each must give the released
+file's own logits.
+"""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from torch import nn
+
+from mel_demo.decision import map_trust
+from mel_demo.images import normalise
+from mel_demo.manifest import (
+    FILE_NAME,
+    MELANOMA,
+    Interval,
+    Manifest,
+    ModelSpec,
+    load_manifest,
+    verify_weights,
+)
+from mel_demo.measured import Faithfulness, MapOverlap
+from training.data.ham10000 import FOLDER, Images, read_masks
+from training.data.measurable import Measurable, Pixels
+from training.errors import DataError, ExportError
+from training.files import write_json, write_text
+from training.learn.cam import WithEvidence, head_of
+from training.learn.run_folder import load_run
+from training.measure.intervals import Bootstrap, interval
+from training.measure.maps import MEASURES, SERVED, all_maps, energy_in_lesion, pointing_game, road
+from training.measure.scores import open_session
+from training.provenance import command, git_commit, now
+from training.release.cards import model_card
+from training.release.export import move
+from training.release.folder import faithfulness_entry
+from training.words import show
+
+ROLES = ("teacher", "student")
+_SEED = 20261123
+_BATCH = 16
+_LOGITS = 5e-3  # half-precision weights, folded batch norms, another runtime
+_CHECKED = 8
+
+
+@dataclass(frozen=True)
+class Amount:
+    """How many images of a split are measured: on mask measures, and on ROAD, which is slow."""
+
+    images: int = 400
+    road: int = 40
+
+
+def explain(
+    weights: Path,
+    runs: dict[str, Path],
+    given: Measurable,
+    record: Path,
+    masks: Path | None = None,
+    amount: Amount | None = None,
+    compare_only: bool = False,
+) -> Manifest:
+    """Measure the maps of both released models, and return the manifest with what was found.
+
+    ``runs``: the runs they were exported from, by role. ``masks``: the folder of lesion masks,
+    within the data by default. ``record``: JSON with everything, ``amount`` included.
+    ``compare_only``: measure on validation, to choose the served method by; only ``record`` is
+    written and holdout stays closed. Raises DataError for masks that are missing or do not fit,
+    ExportError for a run that is not the released model's or a manifest without evidence. After an
+    error ``weights`` is as it was.
+    """
+    amount = amount or Amount()
+    manifest = load_manifest(weights)
+    for role in ROLES:
+        if manifest.models[role].evidence is None:
+            raise ExportError(
+                f"The {role} of {weights} was exported without evidence: export again with "
+                "`python -m training export`."
+            )
+        given.check(
+            str(manifest.models[role].data.get("splits_sha256")), None, f"the {role} of {weights}"
+        )
+    validation = given.pixels("validation")
+    measured = validation if compare_only else given.pixels("holdout")
+    rows = _sample(measured.images, amount.images)
+    networks = {
+        role: _network(weights, manifest.models[role], runs[role], validation) for role in ROLES
+    }
+    found = {
+        role: _measure(
+            networks[role],
+            manifest.models[role],
+            measured,
+            rows,
+            masks or given.data / FOLDER,
+            amount.road,
+        )
+        for role in ROLES
+    }
+    content = {
+        "command": command(),
+        "written": now(),
+        "git_commit": git_commit(),
+        "split": "validation" if compare_only else "holdout",
+        "images": len(rows),
+        "road_images": min(amount.road, len(rows)),
+        "faithfulness": {role: faithfulness_entry(value) for role, value in found.items()},
+    }
+    if compare_only:
+        write_json(record, content)
+    else:
+        shared = _overlap(networks, manifest, validation, amount.images)
+        write_json(record, content | {"map_overlap": shared and asdict(shared)})
+        manifest = _complete(weights, found, shared)
+    _print(found)
+    completed = "" if compare_only else f"{weights / FILE_NAME}, the model cards and "
+    Console().print(f"Written to {completed}{record}")
+    return manifest
+
+
+def _complete(weights: Path, found: dict[str, Faithfulness], shared: MapOverlap | None) -> Manifest:
+    """Put what was found into the manifest and the model cards, and return the manifest."""
+    content = json.loads((weights / FILE_NAME).read_text(encoding="utf-8"))
+    if shared is not None:
+        content["map_overlap"] = asdict(shared)
+    for role, faithfulness in found.items():
+        content["models"][role]["evidence"]["faithfulness"] = faithfulness_entry(faithfulness)
+    with tempfile.TemporaryDirectory(prefix=f".{weights.name}-", dir=weights.parent) as name:
+        folder = Path(name)
+        write_json(folder / FILE_NAME, content)
+        manifest = load_manifest(folder)
+        for role in ROLES:
+            write_text(folder / f"{role}.md", model_card(manifest.models[role]))
+        move(folder, weights)
+    return manifest
+
+
+def _network(
+    weights: Path, spec: ModelSpec, run: Path, validation: Pixels
+) -> tuple[nn.Module, nn.Module]:
+    """The released network in torch, and the layer of its maps; ExportError if it is another."""
+    network, _ = load_run(run)
+    pixels = validation.prepared(spec.preprocessing)[:_CHECKED]
+    batch = normalise(pixels, spec.preprocessing)
+    session = open_session(verify_weights(spec, weights))
+    served = np.concatenate([session.run(["logits"], {"image": one[None]})[0] for one in batch])
+    with torch.inference_mode():
+        own = network(torch.from_numpy(batch)).numpy()
+    if own.shape != served.shape or np.abs(own - served).max() > _LOGITS:
+        raise ExportError(
+            f"{run} is not the run that the {spec.key} of {weights} was exported from: their "
+            f"logits differ. Name the right run with --{spec.key}."
+        )
+    return network, head_of(network).target_layer()
+
+
+def _measure(
+    network: tuple[nn.Module, nn.Module],
+    spec: ModelSpec,
+    pixels: Pixels,
+    rows: np.ndarray,
+    masks: Path,
+    road_images: int,
+) -> Faithfulness:
+    images = pixels.images.at(rows)
+    lesions = read_masks(masks, images, spec.preprocessing)
+    if not lesions.any((1, 2)).all():
+        empty = images.image_ids[int(np.flatnonzero(~lesions.any((1, 2)))[0])]
+        raise DataError(f"The mask of {empty} is empty in the part that the {spec.key} judges.")
+    batch = normalise(pixels.prepared(spec.preprocessing)[rows], spec.preprocessing)
+    scores: dict[str, dict[str, list[np.ndarray]]] = {}
+    for start in track(range(0, len(rows), _BATCH), f"Explaining the {spec.key}"):
+        part = slice(start, start + _BATCH)
+        tensor = torch.from_numpy(batch[part])
+        for name, maps in all_maps(*network, tensor, _SEED + start).items():
+            held = scores.setdefault(name, {measure: [] for measure in MEASURES})
+            held["energy_in_lesion"].append(energy_in_lesion(maps, lesions[part]))
+            held["pointing_game"].append(pointing_game(maps, lesions[part]))
+            wanted = max(0, min(road_images - start, len(maps)))
+            if wanted:
+                held["road"].append(road(network[0], tensor[:wanted], maps[:wanted]))
+    return Faithfulness(
+        images=len(rows),
+        served=SERVED,
+        methods={
+            name: {
+                measure: _mean(np.concatenate(values), images.lesion_ids)
+                for measure, values in held.items()
+            }
+            for name, held in scores.items()
+        },
+    )
+
+
+def _mean(values: np.ndarray, lesion_ids: np.ndarray) -> Interval:
+    """Mean over images that have a value, with a 95 % interval over lesions; all None without."""
+    held = np.isfinite(values)
+    if not held.any():
+        return Interval(None, None, None)
+    bootstrap = Bootstrap(lesion_ids[: len(values)][held])
+    sums = bootstrap.sums(np.stack([values[held], np.ones(held.sum())], axis=1))
+    return interval(float(values[held].mean()), sums[:, 0] / sums[:, 1])
+
+
+def _overlap(
+    networks: dict[str, tuple[nn.Module, nn.Module]],
+    manifest: Manifest,
+    pixels: Pixels,
+    count: int,
+) -> MapOverlap | None:
+    """Overlaps of teacher's and student's served maps, of the same and of two images.
+
+    None where no image has two maps that are not empty.
+    """
+    rows = _sample(pixels.images, count)
+    maps = {
+        role: np.concatenate(list(_served(networks[role][0], manifest.models[role], pixels, rows)))
+        for role in ROLES
+    }
+    same, other = (
+        [
+            value
+            for pair in zip(maps["teacher"], second, strict=True)
+            if (value := map_trust.overlap(*pair)) is not None
+        ]
+        for second in (maps["student"], np.roll(maps["student"], 1, axis=0))
+    )
+    if not (same and other):
+        return None
+    return MapOverlap(
+        usual=round(float(np.median(same)), 4),
+        chance=round(float(np.quantile(other, 0.95)), 4),
+        images=len(same),
+    )
+
+
+def _served(
+    network: nn.Module, spec: ModelSpec, pixels: Pixels, rows: np.ndarray
+) -> Iterator[np.ndarray]:
+    """The maps as the page has them, by the closed form, (N, h, w)."""
+    explained = WithEvidence(network).eval()
+    prepared = pixels.prepared(spec.preprocessing)[rows]
+    for start in range(0, len(rows), _BATCH):
+        batch = torch.from_numpy(normalise(prepared[start : start + _BATCH], spec.preprocessing))
+        with torch.inference_mode():
+            yield explained(batch)[1][:, MELANOMA].numpy()
+
+
+def _sample(images: Images, count: int) -> np.ndarray:
+    """Rows of at most ``count`` images, half of them melanomas as far as there are, seeded."""
+    rng = np.random.default_rng(_SEED)
+    melanoma = rng.permutation(np.flatnonzero(images.labels == MELANOMA))[: count // 2]
+    others = rng.permutation(np.flatnonzero(images.labels != MELANOMA))[: count - len(melanoma)]
+    return rng.permutation(np.concatenate([melanoma, others]))
+
+
+def _print(found: dict[str, Faithfulness]) -> None:
+    table = Table("maps", *(f"{role}: {measure}" for role in found for measure in MEASURES))
+    for name in next(iter(found.values())).methods:
+        cells = [show(found[role].methods[name][measure]) for role in found for measure in MEASURES]
+        table.add_row(name, *cells)
+    Console().print(table)
