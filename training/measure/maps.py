@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from mel_demo.manifest import MELANOMA
 
 REFERENCE = LayerCAM
-"""The method that ``training.release.cam`` writes down, and the page serves."""
+"""The method that ``training.learn.cam`` writes down, and the page serves."""
 
 
 class LogOddsTarget:

@@ -36,13 +36,13 @@ from training.data.masks import MASKS, read_masks
 from training.data.measurable import Measurable, Pixels
 from training.errors import DataError, ExportError
 from training.files import write_json, write_text
+from training.learn.cam import WithEvidence, head_of
 from training.learn.run_folder import load_run
 from training.measure.evaluate import check_released
 from training.measure.intervals import Bootstrap, interval
 from training.measure.maps import MEASURES, SERVED, all_maps, energy_in_lesion, pointing_game, road
 from training.measure.scores import open_session
 from training.provenance import command, git_commit, now
-from training.release.cam import WithEvidence, head_of
 from training.release.cards import model_card
 from training.release.export import move
 from training.release.folder import faithfulness_entry
