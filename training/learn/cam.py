@@ -124,7 +124,7 @@ def head_of(network: nn.Module) -> Head:
     known = ", ".join(family.head.family for family in FAMILIES)
     raise ExportError(
         f"There is no closed-form evidence map for {type(network).__name__}. Families with one: "
-        f"{known}. Train one of those, or add a Head for this one to training/cam.py."
+        f"{known}. Train one of those, or add a Head for this one to training/learn/cam.py."
     )
 
 
