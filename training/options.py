@@ -307,7 +307,7 @@ class Scored:
 
 def with_groups(command: Callable[..., None]) -> Callable[..., None]:
     """The command with every parameter that is a group replaced by the group's options."""
-    groups: dict[str, type] = {}
+    groups: dict[str, Any] = {}
     parameters: list[inspect.Parameter] = []
     for name, parameter in inspect.signature(command).parameters.items():
         if not is_dataclass(parameter.annotation):
@@ -334,5 +334,5 @@ def with_groups(command: Callable[..., None]) -> Callable[..., None]:
 
     grouped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     grouped.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    del grouped.__wrapped__  # type: ignore[attr-defined]
+    del grouped.__wrapped__
     return grouped

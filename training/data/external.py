@@ -92,12 +92,12 @@ def near_pairs(extras: Sequence[Extra]) -> list[tuple[str, str]]:
     """Pairs of ids whose grey thumbnails correlate above NEAR."""
     tiles = []
     for extra in track(extras, description="Comparing images"):
-        tile = Image.fromarray(read_image(extra.path)).convert("L")
-        tile = np.asarray(tile.resize((_THUMBNAIL, _THUMBNAIL)), np.float32).ravel()
+        picture = Image.fromarray(read_image(extra.path)).convert("L")
+        tile = np.asarray(picture.resize((_THUMBNAIL, _THUMBNAIL)), np.float32).ravel()
         tiles.append((tile - tile.mean()) / max(float(tile.std()), 1e-6))
     grey = np.stack(tiles) / _THUMBNAIL
-    rows, columns = np.nonzero(np.triu(grey @ grey.T, 1) > NEAR)
-    return [(extras[a].image_id, extras[b].image_id) for a, b in zip(rows, columns, strict=True)]
+    pairs = np.argwhere(np.triu(grey @ grey.T, 1) > NEAR)
+    return [(extras[int(a)].image_id, extras[int(b)].image_id) for a, b in pairs]
 
 
 def write_external(extras: Sequence[Extra], split: dict[str, str], path: Path) -> None:

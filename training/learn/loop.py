@@ -139,11 +139,10 @@ class Trainer:
         self.label_loss = LabelLoss(recipe.loss).to(accelerator.device)
         self.teachers: Teachers | None = None
         self.answers: np.ndarray | None = None
-        if run.teachers:
-            orientations = recipe.distillation.orientations
-            self.teachers = Teachers(run.teachers, orientations).to(
-                accelerator.device, memory_format=torch.channels_last
-            )
+        self.distillation = recipe.distillation if run.teachers else None
+        if self.distillation is not None:
+            teachers = Teachers(run.teachers, self.distillation.orientations)
+            self.teachers = teachers.to(accelerator.device).to(memory_format=torch.channels_last)
         self.beside: Beside | None = None
         if recipe.lesion_weight:
             self.beside = Beside(accelerator.unwrap_model(self.network))
@@ -199,15 +198,16 @@ class Trainer:
 
     def ask_teachers(self) -> None:
         """Where the recipe keeps the teachers' answers: fetch them, or ask for all of them now."""
-        distillation = self.run.recipe.distillation
-        if self.teachers is None or not distillation.rounds or self.answers is not None:
+        if self.teachers is None or self.distillation is None or self.answers is not None:
+            return
+        if not self.distillation.rounds:
             return
         whole = slice(None)
         self.answers = kept_answers(
             self.run.folder,
             self.teachers,
             lambda epoch, step: self.look(epoch, step, whole, self.run.recipe.size).images,
-            (distillation.rounds, self.steps),
+            (self.distillation.rounds, self.steps),
             self.accelerator,
         )
 
@@ -239,7 +239,8 @@ class Trainer:
             epoch, step = seen_again(epoch, step, len(self.answers), self.steps, recipe.seed)
         size = recipe.size_at(self.progress.epoch)
         batch = self.look(epoch, step, own, size)
-        if self.answers is not None and recipe.distillation.turns:
+        distillation = self.distillation
+        if self.answers is not None and distillation is not None and distillation.turns:
             batch = batch.turned(orientation(self.progress.epoch, step, recipe.seed))
         with self.accelerator.autocast():
             logits = self.network(batch.images)
@@ -248,12 +249,12 @@ class Trainer:
                 of_partners = map(batch.partners, (batch.labels, batch.offsets))
                 mixed = self.label_loss(logits, *of_partners)
                 loss = batch.share * loss + (1 - batch.share) * mixed
-            if self.answers is not None:
-                said = torch.tensor(self.answers[epoch, step][own]).to(logits.device)
-                loss = distillation_loss(logits, said, loss, recipe.distillation)
-            elif self.teachers is not None:
-                said = self.teachers(batch.images)
-                loss = distillation_loss(logits, said, loss, recipe.distillation)
+            if self.teachers is not None and distillation is not None:
+                if self.answers is not None:
+                    said = torch.tensor(self.answers[epoch, step][own]).to(logits.device)
+                else:
+                    said = self.teachers(batch.images)
+                loss = distillation_loss(logits, said, loss, distillation)
             if self.beside is not None and batch.lesions is not None:
                 loss = loss + recipe.lesion_weight * self.beside(batch.lesions)
             return loss
@@ -269,7 +270,7 @@ class Trainer:
         progress, recipe, folder = self.progress, self.run.recipe, self.run.folder
         better = progress.end_epoch(
             loss=progress.loss_sum / self.steps,
-            learning_rate=self.schedule.get_last_lr()[0],
+            learning_rate=float(self.schedule.get_last_lr()[0]),
             validation=validation,
         )
         progress.finished = is_finished(progress.epoch, progress.best_epoch, recipe)

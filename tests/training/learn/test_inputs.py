@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from mel_demo.manifest import CLASS_NAMES, MELANOMA
@@ -17,7 +18,7 @@ from training.data.splits import read_splits, write_splits
 from training.errors import DataError, RecipeError, RunError
 from training.learn import run_folder
 from training.learn.networks import build, has_one_size
-from training.learn.run_folder import ANSWERS, INPUTS, claim, load_record, load_run
+from training.learn.run_folder import ANSWERS, INPUTS, claim, load_run
 from training.learn.session import refuse_unfit, train_session
 from training.recipe import load_recipe
 
@@ -123,12 +124,14 @@ def test_answers_of_other_teachers_are_not_taken_by_a_new_start(tiny_training, t
 def test_a_truncated_file_of_a_run_is_named(tiny_training, student, name, share):
     content = (student / name).read_bytes()
     (student / name).write_bytes(content[: int(share * len(content))])
-    with pytest.raises(RunError, match=rf"{name} is damaged"):
+
+    def read():
         if name == "best.safetensors":
             load_run(student)
-        else:
-            load_record(student)
-            resume(tiny_training, "student", student)
+        resume(tiny_training, "student", student)
+
+    with pytest.raises(RunError, match=rf"{name} is damaged"):
+        read()
 
 
 def test_a_truncated_state_is_named(tiny_training, student):
@@ -188,8 +191,6 @@ def test_it_is_said_before_training(tiny_training, tmp_path):
 
 
 def test_half_precision_without_a_gpu_is_refused(tiny_training, tmp_path):
-    import torch
-
     if torch.cuda.is_available():
         pytest.skip("has a GPU")
     values = {"mixed_precision": "fp16"}
