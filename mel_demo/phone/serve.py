@@ -55,7 +55,7 @@ class _Page(StaticFiles):
 @cache
 def _compressed(path: Path, changed: str, encoding: str) -> bytes:
     """Once a file, as the runtime takes half a second; ``changed`` tells its versions apart."""
-    return ENCODERS[encoding](path.read_bytes())
+    return bytes(ENCODERS[encoding](path.read_bytes()))
 
 
 def routes() -> list[BaseRoute]:
