@@ -6,7 +6,7 @@ wrong. Knows no model: how far an image is from dermoscopy images is a model's `
 is only compared here. A ruler is not looked for: nothing was tried.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -94,17 +94,23 @@ class Subject:
 
 
 def findings(
-    rgb: np.ndarray, manifest: Manifest, distances: Mapping[str, float | None]
+    rgb: np.ndarray,
+    manifest: Manifest,
+    distances: Mapping[str, float | None],
+    remarks: Iterable[str] = (),
 ) -> Iterator[Finding]:
-    """What the checks say of uint8 RGB (height, width, 3), in the order of CHECKS.
+    """What the checks say of uint8 RGB (height, width, 3), in the order of CHECKS, and then what
+    reading its file remarked.
 
-    ``distances``: what the models say, by key; None of one that says none.
+    ``distances``: what the models say, by key; None of one that says none. ``remarks``: of
+    ``images.Picture``.
     """
     subject = _subject(rgb, manifest, distances)
     for check in CHECKS:
         finding = check(subject)
         if finding is not None:
             yield finding
+    yield from (OF_FILES[remark] for remark in remarks)
 
 
 def working_image(rgb: np.ndarray, max_aspect_ratio: float) -> Image.Image:
@@ -351,3 +357,39 @@ CHECKS: tuple[Callable[[Subject], Finding | None], ...] = (
     _much_hair,
 )
 """Add a check of the image here; the page and the command line show what it finds."""
+
+OF_FILES: dict[str, Finding] = {
+    finding.code: finding
+    for finding in (
+        Finding(
+            "few_colours",
+            "warning",
+            "The file holds at most 256 colours (a GIF, or a PNG with a palette): fine shades that "
+            "the models look for are missing. Use the original picture.",
+        ),
+        Finding(
+            "profile_ignored",
+            "warning",
+            "The file's colour profile is damaged or does not fit, and was ignored: colours may be "
+            "a little wrong. Save the picture anew as sRGB.",
+        ),
+        Finding(
+            "transparent",
+            "warning",
+            "Parts of the image are transparent and were judged as white. Use a picture without "
+            "transparency.",
+        ),
+        Finding(
+            "deep_grey",
+            "warning",
+            "The file holds grey values of more than 8 bits and no colours. They were scaled to "
+            "256 levels. Use a colour picture taken with a dermatoscope.",
+        ),
+        Finding(
+            "first_frame",
+            "info",
+            "The file holds several pictures: the first of them was judged.",
+        ),
+    )
+}
+"""What reading a file remarked, by code; ``images.Picture`` carries the codes."""
