@@ -8,7 +8,6 @@ server's own time is that of mel_demo's screening by the same model, on the same
 table and writes phone.json beside this file. Needs the packages of the extra `dev`, Chromium, npm.
 """
 
-import gzip
 import os
 import statistics
 import sys
@@ -83,13 +82,13 @@ def main(
 
 
 def wire(folder: Path) -> dict[str, float]:
-    """Megabytes that a first visit fetches, gzip level 9 as static hosts send it."""
+    """Megabytes that a first visit fetches, as the server sends them."""
     parts = {"page_mb": 0, "runtime_mb": 0, "model_mb": 0}
     fetched = [*folder.glob("*.*"), *folder.glob("icons/icon.svg"), *folder.glob("runtime/*")]
     for path in fetched:
         kind = "model" if path.suffix == ".onnx" else "page"
         kind = "runtime" if path.parent.name == "runtime" else kind
-        parts[f"{kind}_mb"] += len(gzip.compress(path.read_bytes(), 9))
+        parts[f"{kind}_mb"] += len(serve.ENCODERS["br"](path.read_bytes()))
     rounded = {key: round(value / 1e6, 2) for key, value in parts.items()}
     return rounded | {"sum_mb": round(sum(parts.values()) / 1e6, 2)}
 

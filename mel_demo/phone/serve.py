@@ -2,9 +2,10 @@
 
 import gzip
 import os
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
+import brotli
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -25,33 +26,36 @@ HEADERS = {
     # Names stay while releases change: browsers ask whether theirs is still the one.
     "Cache-Control": "no-cache",
 }
+ENCODERS = {
+    "br": partial(brotli.compress, quality=6),
+    "gzip": partial(gzip.compress, compresslevel=6),
+}
+"""By their names in HTTP, the better one first. Browsers take br over https and from localhost."""
 
 
 class _Page(StaticFiles):
-    """As static hosts serve it: compressed, which makes a third of the runtime."""
+    """As static hosts serve it: compressed, which makes a quarter of the runtime."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)
         asked = Headers(scope=scope)
         whole = response.status_code == 200 and scope["method"] == "GET" and "range" not in asked
-        if (
-            isinstance(response, FileResponse)
-            and whole
-            and "gzip" in asked.get("accept-encoding", "")
-        ):
+        taken = asked.get("accept-encoding", "")
+        encoding = next((name for name in ENCODERS if name in taken), None)
+        if isinstance(response, FileResponse) and whole and encoding:
             changed = response.headers["last-modified"]
-            body = await run_in_threadpool(_compressed, Path(response.path), changed)
+            body = await run_in_threadpool(_compressed, Path(response.path), changed, encoding)
             kept = {name: response.headers[name] for name in ("etag", "last-modified")}
-            kept |= {"content-encoding": "gzip", "vary": "accept-encoding"}
+            kept |= {"content-encoding": encoding, "vary": "accept-encoding"}
             response = Response(body, media_type=response.media_type, headers=kept)
         response.headers.update(HEADERS)
         return response
 
 
 @cache
-def _compressed(path: Path, changed: str) -> bytes:
+def _compressed(path: Path, changed: str, encoding: str) -> bytes:
     """Once a file, as the runtime takes half a second; ``changed`` tells its versions apart."""
-    return gzip.compress(path.read_bytes(), 6)
+    return bytes(ENCODERS[encoding](path.read_bytes()))
 
 
 def routes() -> list[BaseRoute]:

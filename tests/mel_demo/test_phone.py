@@ -160,9 +160,10 @@ def test_the_server_hands_out_the_page_compressed_and_isolated(client, tmp_path)
     assert answer.headers["cross-origin-opener-policy"] == "same-origin"
     assert answer.headers["cross-origin-embedder-policy"] == "require-corp"
     assert client.get("/phone", follow_redirects=False).headers["location"] == "phone/"
-    model = client.get("/phone/student.onnx")
-    assert model.headers["content-encoding"] == "gzip"
-    assert model.content == (tmp_path / "page/student.onnx").read_bytes()
+    for accepted, encoding in (("gzip, deflate, br", "br"), ("gzip", "gzip")):
+        model = client.get("/phone/student.onnx", headers={"accept-encoding": accepted})
+        assert model.headers["content-encoding"] == encoding
+        assert model.content == (tmp_path / "page/student.onnx").read_bytes()
     plain = client.get("/phone/student.onnx", headers={"accept-encoding": "identity"})
     assert "content-encoding" not in plain.headers
     assert plain.content == model.content

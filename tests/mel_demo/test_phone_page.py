@@ -389,8 +389,15 @@ def test_a_model_that_is_not_the_measured_one_is_not_used(chrome, changed, pictu
             "missing",
             {"file": "student.onnx", "status": 404},
         ),
+        (
+            lambda page: (page / "canvas.js").write_text(
+                (page / "canvas.js").read_text().replace(" > 2", " > -1")
+            ),
+            "canvas",
+            {},
+        ),
     ],
-    ids=["WebAssembly blocked", "model missing"],
+    ids=["WebAssembly blocked", "model missing", "canvas hidden"],
 )
 def test_what_keeps_the_model_away_is_said(chrome, changed, break_it, key, values):
     break_it(changed)

@@ -26,7 +26,7 @@ from mel_demo.manifest import MELANOMA
 from training.measure.intervals import Array, divide
 
 REFERENCE = LayerCAM
-"""The method that ``training.release.cam`` writes down, and the page serves."""
+"""The method that ``training.learn.cam`` writes down, and the page serves."""
 
 
 class LogOddsTarget:

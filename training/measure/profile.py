@@ -4,7 +4,6 @@ Distribution, reliability, decision curve and subgroups on holdout; quantiles fo
 on validation. Knows arrays alone: no model, no file. ``mel_demo.manifest`` says what each part is.
 """
 
-import csv
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +20,8 @@ from mel_demo.manifest import (
     ScoresByTruth,
     Subgroup,
 )
-from training.data.ham10000 import METADATA
+from training.data.ham10000 import find_metadata
+from training.data.tables import read_table
 from training.measure.intervals import Array, Bootstrap, fractions, interval
 from training.measure.metrics import ECE_BINS, Judged, rates, roc_auc
 
@@ -166,8 +166,8 @@ def read_groups(data: Path, image_ids: tuple[str, ...]) -> dict[str, Array]:
 
     Columns that the metadata lacks are left out.
     """
-    with (Path(data) / METADATA).open(newline="", encoding="utf-8-sig") as file:
-        lines = {line["image_id"]: line for line in csv.DictReader(file)}
+    rows = read_table(find_metadata(data), ("image_id",))
+    lines = {line["image_id"]: line for _, line in rows}
     held = [lines[image_id] for image_id in image_ids]
     found = {}
     for column, name in _COLUMNS.items():

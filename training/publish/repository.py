@@ -74,7 +74,7 @@ def _save(network: nn.Module, spec: ModelSpec, output: Path) -> None:
     pre = spec.preprocessing
     save_for_hf(
         network,
-        output,
+        str(output),
         model_config={
             "label_names": list(CLASS_NAMES),
             "label_descriptions": DIAGNOSES,

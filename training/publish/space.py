@@ -168,7 +168,7 @@ def pin(source: str) -> list[Pinned]:
             raise PublishError(
                 f"{repo}@{revision} has no {FILE_NAME}: it was not published by `training push`."
             )
-        found.append(Pinned(repo, info.sha, tuple(sorted(files))))
+        found.append(Pinned(repo, str(info.sha), tuple(sorted(files))))
     # What the Space does when it starts: better refused here than there.
     fetch(",".join(map(str, found)))
     return found
@@ -228,7 +228,7 @@ def push_space(
     pushed = upload(api, space, folder, f"Deploy mel_demo {git_commit()}", kind="space")
     if hardware:
         with explained(f"{space} is deployed, but not on {hardware}"):
-            api.request_space_hardware(space, hardware=hardware)
+            api.request_space_hardware(space, hardware=hardware)  # type: ignore[arg-type]
     return pushed
 
 

@@ -34,11 +34,11 @@ from training.data.masks import MASKS, read_masks
 from training.data.measurable import Measurable, Pixels
 from training.errors import DataError, ExportError
 from training.files import write_json
+from training.learn.cam import WithEvidence, head_of
 from training.measure.evaluate import check_released
 from training.measure.intervals import Bootstrap, interval
 from training.measure.maps import MEASURES, SERVED, all_maps, energy_in_lesion, pointing_game, road
 from training.provenance import command, git_commit, now
-from training.release.cam import WithEvidence, head_of
 from training.release.folder import Release
 from training.release.origin import released_run
 from training.words import show

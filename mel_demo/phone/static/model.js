@@ -33,7 +33,6 @@ export async function loadModel(config, files, progress = () => {}) {
     ready = result.catch(() => {});
     return result;
   };
-  await run(new Float32Array(3 * size * size)); // allocates: the first person need not wait for that
   return run;
 }
 

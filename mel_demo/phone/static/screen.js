@@ -10,6 +10,7 @@
  * A page in another folder needs this folder's files beside each other, and wasm-unsafe-eval where
  * it has a Content-Security-Policy.
  */
+import { drawn } from "./canvas.js";
 import { decide, softmax } from "./decide.js";
 import { decode, rowReader } from "./decode.js";
 import { ScreenError } from "./errors.js";
@@ -51,8 +52,11 @@ export function load(progress) {
  *   images that the model learned from, null of a model that does not say
  * @throws {ScreenError} `code` and `values` say what is wrong
  */
-export async function screen(blob, { target, keep = () => {} } = {}) {
-  const { config, run } = await load();
+export async function screen(blob, options = {}) {
+  return judge(blob, await load(), options);
+}
+
+async function judge(blob, { config, run }, { target, keep = () => {} }) {
   const begun = performance.now();
   const bitmap = await decode(blob, config.limits);
   try {
@@ -82,7 +86,10 @@ export async function screen(blob, { target, keep = () => {} } = {}) {
 
 async function start(progress) {
   const [config, files] = await Promise.all(["config.json", "files.json"].map(fetchJson));
-  return { config, files, run: await loadModel(config, files, progress) };
+  const loaded = { config, files, run: await loadModel(config, files, progress) };
+  // The first image is slow (buffers, compiling): let it be one that nobody waits for.
+  await judge(await drawn(320, 240), loaded, {});
+  return loaded;
 }
 
 async function fetchJson(name) {

@@ -200,8 +200,8 @@ def test_a_run_that_was_not_released_is_refused(tiny_training, masks, tmp_path):
 
 
 def test_every_method_draws_maps_in_the_units_of_the_served_one(tiny_training):
+    from training.learn.cam import head_of
     from training.learn.run_folder import load_run
-    from training.release.cam import head_of
 
     network, _ = load_run(tiny_training.student)
     layer = head_of(network).target_layer()

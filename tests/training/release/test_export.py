@@ -23,11 +23,12 @@ from training.data.external import divide, write_external
 from training.data.isic import read_extra
 from training.data.measurable import Measurable
 from training.errors import DataError, ExportError, RunError
+from training.learn import cam
 from training.measure.evaluate import evaluate_weights
 from training.measure.maps import LogOddsTarget, normalised, reference_maps
 from training.measure.scores import fit_temperature, open_session, score_onnx
 from training.provenance import sha256
-from training.release import cam, onnx_file
+from training.release import onnx_file
 from training.release.export import export
 
 TEACHER, STUDENT = "test_efficientnet", "mobilenetv3_small_050"  # families of the released pair
