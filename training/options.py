@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 TEACHER_RECIPE, STUDENT_RECIPE = RECIPES / "teacher.yaml", RECIPES / "student.yaml"
 
+SEED = 20260723
 TEACHER, STUDENT, WEIGHTS = Path("runs/teacher"), Path("runs/student"), Path("weights")
 
 # Of the data and of training.
@@ -117,6 +118,12 @@ OnHub = Annotated[
     typer.Option(metavar="USER/REPO@REVISION", help="Model on the Hub, left there."),
 ]
 Hardware = Annotated[str | None, typer.Option(help="Such as cpu-basic, cpu-upgrade or zero-a10g.")]
+Static = Annotated[
+    bool, typer.Option("--static", help="Only the page that screens on the phone: no server.")
+]
+Phone = Annotated[
+    bool, typer.Option(help="Beside the page on the server, that on the phone (needs npm).")
+]
 
 
 @dataclass(frozen=True)

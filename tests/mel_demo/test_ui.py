@@ -426,12 +426,9 @@ def test_nothing_is_kept_or_reported(page):
 def test_an_undefined_rate_is_drawn_and_told(tiny_screener):
     manifest = tiny_screener.manifest
     points = {key: choose(spec.operating_table, 0.95) for key, spec in manifest.models.items()}
-    undefined = dataclasses.replace(
-        points["teacher"].row.holdout_rates.ppv, value=None, low=None, high=None
-    )
-    rates = dataclasses.replace(points["teacher"].row.holdout_rates, ppv=undefined)
-    row = dataclasses.replace(points["teacher"].row, holdout_rates=rates)
-    points["teacher"] = dataclasses.replace(points["teacher"], row=row)
+    nothing_referred = manifest.models["teacher"].operating_table.rows[0]
+    assert nothing_referred.holdout_rates.ppv.value is None
+    points["teacher"] = dataclasses.replace(points["teacher"], row=nothing_referred)
     assert "not defined" in Cells(costs.measured(T, manifest, points)).cells["ppv", "teacher"]
     assert len(roc_figure(manifest, points, view.names(T), T.starting("figure_")).data) == 4
 

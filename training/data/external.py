@@ -150,6 +150,7 @@ def as_images(extras: Sequence[Extra]) -> Images:
         labels=np.array([extra.label for extra in extras], np.int64),
         paths=tuple(extra.path for extra in extras),
         squashed_aspect=SQUASHED_ASPECT,
+        sources=np.array([extra.source for extra in extras]),
     )
 
 

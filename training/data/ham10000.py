@@ -76,6 +76,7 @@ class Images:
     """The images of one split. ``labels`` int64 (N,), index into CLASS_NAMES.
 
     ``squashed_aspect``: width by height that square images had before they were squashed.
+    ``sources`` (N,): the data set of each image, where they come from several.
     """
 
     image_ids: tuple[str, ...]
@@ -83,6 +84,7 @@ class Images:
     labels: np.ndarray
     paths: tuple[Path, ...]
     squashed_aspect: float | None = None
+    sources: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.image_ids)
@@ -95,6 +97,7 @@ class Images:
             lesion_ids=self.lesion_ids[rows],
             labels=self.labels[rows],
             paths=tuple(self.paths[row] for row in rows),
+            sources=None if self.sources is None else self.sources[rows],
         )
 
 
