@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 TEACHER_RECIPE, STUDENT_RECIPE = RECIPES / "teacher.yaml", RECIPES / "student.yaml"
 
+SEED = 20260723
 TEACHER, STUDENT, WEIGHTS = Path("runs/teacher"), Path("runs/student"), Path("weights")
 
 # Of the data and of training.
