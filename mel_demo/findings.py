@@ -20,25 +20,25 @@ WORKING_SIDE = 120
 """Pixels of the shorter side of what is measured: no more than a model sees."""
 
 # HAM10000's own pictures are 4:3; up to 3:2 the crop takes only edges away, beyond it a lesion.
-_MOST_JUDGED_SHARE = 0.75
+MOST_JUDGED_SHARE = 0.75
 
 # Chosen on the validation images of HAM10000, none of which is degraded on purpose: false alarms
 # stay below 2 % of them. Measured by `python -m benchmarks.image_checks`.
 COLOURLESS = 8.0
-_BLURRED = 0.655
-_OVEREXPOSED = 0.02
-_UNDEREXPOSED = 90.0
-_INKED = 0.005
+BLURRED = 0.655
+OVEREXPOSED = 0.02
+UNDEREXPOSED = 90.0
+INKED = 0.005
 _HAIRY = 0.03
-_FAINT = 45.0
+FAINT = 45.0
 
 _REBLUR = 5  # pixels
-_WHITE = 250
-_BLUER = 30  # levels: skin and lesions are red before they are anything else
+WHITE = 250
+BLUER = 30  # levels: skin and lesions are red before they are anything else
 _THREAD, _DARKER = 5, 12  # a hair is narrower than that many pixels and darker by so many levels
 _LONG, _GAPS = 25, 4  # pixels that a hair goes on in one direction, and how many may be missing
 _DIRECTIONS = 12
-_COARSE = 4  # pixels that are averaged into one, so that texture is no contrast
+COARSE = 4  # pixels that are averaged into one, so that texture is no contrast
 
 Severity = Literal["info", "warning", "refusal"]
 
@@ -132,11 +132,11 @@ def measure(image: Image.Image) -> Measures:
     return Measures(
         colour=colour_spread(rgb),
         blur=_blur(grey.astype(np.float32)),
-        white=float((np.minimum(np.minimum(red, green), blue) >= _WHITE).mean()),
+        white=float((np.minimum(np.minimum(red, green), blue) >= WHITE).mean()),
         brightest=float(np.quantile(grey, 0.95)),
-        ink=float((np.maximum(blue, green) - red > _BLUER).mean()),
+        ink=float((np.maximum(blue, green) - red > BLUER).mean()),
         hair=_hair(grey),
-        contrast=_contrast(np.asarray(image.reduce(_COARSE), np.float32)),
+        contrast=_contrast(np.asarray(image.reduce(COARSE), np.float32)),
     )
 
 
@@ -263,7 +263,7 @@ def _enlarged(subject: Subject) -> Finding | None:
 
 
 def _elongated(subject: Subject) -> Finding | None:
-    if subject.judged >= _MOST_JUDGED_SHARE:
+    if subject.judged >= MOST_JUDGED_SHARE:
         return None
     return Finding(
         "elongated",
@@ -275,7 +275,7 @@ def _elongated(subject: Subject) -> Finding | None:
 
 def _blurred(subject: Subject) -> Finding | None:
     # What was enlarged is never sharp, and has been told so.
-    if subject.enlarged or subject.measures.blur <= _BLURRED:
+    if subject.enlarged or subject.measures.blur <= BLURRED:
         return None
     return Finding(
         "blurred",
@@ -286,7 +286,7 @@ def _blurred(subject: Subject) -> Finding | None:
 
 
 def _overexposed(subject: Subject) -> Finding | None:
-    if subject.measures.white <= _OVEREXPOSED:
+    if subject.measures.white <= OVEREXPOSED:
         return None
     return Finding(
         "overexposed",
@@ -308,11 +308,11 @@ def _underexposed(subject: Subject) -> Finding | None:
 
 
 def _too_dark(subject: Subject) -> bool:
-    return subject.measures.brightest < _UNDEREXPOSED
+    return subject.measures.brightest < UNDEREXPOSED
 
 
 def _ink(subject: Subject) -> Finding | None:
-    if subject.measures.ink <= _INKED:
+    if subject.measures.ink <= INKED:
         return None
     return Finding(
         "ink",
@@ -325,7 +325,7 @@ def _ink(subject: Subject) -> Finding | None:
 
 def _no_lesion(subject: Subject) -> Finding | None:
     # In the dark there is no contrast, lesion or not.
-    if subject.measures.contrast >= _FAINT or _too_dark(subject):
+    if subject.measures.contrast >= FAINT or _too_dark(subject):
         return None
     return Finding(
         "no_lesion",
