@@ -5,6 +5,7 @@ FROM python:3.11-slim AS server
 WORKDIR /app
 COPY requirements.txt .
 RUN pip install --no-cache-dir --requirement requirements.txt \
+        "pillow-heif>=1.1,<2" "pydicom>=3.0,<4" \
     && useradd --uid 1000 --no-create-home --shell /usr/sbin/nologin demo
 COPY LICENSE app.py ./
 COPY mel_demo mel_demo

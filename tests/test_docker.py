@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,13 @@ def environment(tmp_path) -> dict[str, str]:
         if value.startswith("/tmp"):
             pairs[name] = str(tmp_path / "tmp") + value.removeprefix("/tmp")
     return pairs | {"MEL_WEIGHTS": ""}
+
+
+def test_the_image_has_the_readers_of_phones_and_archives():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    (install,) = (line for line in instructions("RUN") if "requirements.txt" in line)
+    for extra in ("heif", "dicom"):
+        assert set(project["optional-dependencies"][extra]) <= set(shlex.split(install))
 
 
 def listing(folder: Path) -> dict[Path, int]:

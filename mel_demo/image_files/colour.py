@@ -60,7 +60,8 @@ class Conversion:
             return image if image.mode == "RGB" else image.convert("RGB")
         if image.mode != self.mode:
             image = image.convert(self.mode)
-        return ImageCms.applyTransform(image, self.transform)
+        # None only of one that changes its image in place.
+        return ImageCms.applyTransform(image, self.transform) or image
 
 
 PLAIN = Conversion("RGB", None)
@@ -105,12 +106,11 @@ def by_code_points(primaries: int, transfer: int) -> Conversion | None:
 
 def by_exif(exif: Image.Exif) -> Conversion:
     """Adobe RGB where EXIF says so (DCF 2.0: uncalibrated, interoperability R03), else sRGB."""
-    colour_space = exif.get_ifd(0x8769).get(0xA001)
-    if colour_space in (2, 0xFFFF):
-        interoperability = exif.get_ifd(0xA005).get(1)
-        if colour_space == 2 or str(interoperability).startswith("R03"):
-            return by_chromaticities(_ADOBE_RGB, _ADOBE_GAMMA)
-    return PLAIN
+    details = exif.get_ifd(0x8769)
+    adobe = details.get(0xA001) == 2  # as some cameras have it
+    if details.get(0xA001) == 0xFFFF and 0xA005 in details:
+        adobe = str(exif.get_ifd(0xA005).get(1)).startswith("R03")
+    return by_chromaticities(_ADOBE_RGB, _ADOBE_GAMMA) if adobe else PLAIN
 
 
 @lru_cache(maxsize=16)
@@ -149,9 +149,12 @@ def _changes_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
 
 @lru_cache(maxsize=64)
 def _by_numbers(primaries: Chromaticities, gamma: float | None) -> Conversion:
+    xy = np.array(primaries, float)
+    if not np.isfinite(xy).all() or xy.min() < 0 or xy[:, 1].min() < 0.01:
+        return PLAIN
     try:
-        matrix = _to_d50(np.array(primaries, float))
-    except (np.linalg.LinAlgError, ValueError, ZeroDivisionError):
+        matrix = _to_d50(xy)
+    except np.linalg.LinAlgError:
         return PLAIN
     sane = np.isfinite(matrix).all() and np.abs(matrix).max() < 3 and (gamma or 1) < 10
     if not sane:
@@ -169,7 +172,7 @@ def _curve(gamma: float | None) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def _sampled(curve: Callable[[np.ndarray], np.ndarray]) -> bytes:
-    values = np.rint(65535 * curve(np.linspace(0, 1, 4096))).astype(">u2").tobytes()
+    values: bytes = np.rint(65535 * curve(np.linspace(0, 1, 4096))).astype(">u2").tobytes()
     return b"curv" + bytes(4) + struct.pack(">I", 4096) + values
 
 
@@ -186,7 +189,7 @@ def _matrix_profile(colours: np.ndarray, curve: bytes) -> bytes:
     """A display profile of ICC version 2: three colours and a curve."""
 
     def xyz(values: np.ndarray) -> bytes:
-        numbers = np.rint(values * 65536).astype(">i4").tobytes()
+        numbers: bytes = np.rint(values * 65536).astype(">i4").tobytes()
         return b"XYZ " + bytes(4) + numbers
 
     name = b"desc" + bytes(4) + struct.pack(">I", 9) + b"mel_demo\0" + bytes(78)
@@ -203,5 +206,5 @@ def _matrix_profile(colours: np.ndarray, curve: bytes) -> bytes:
     body += curve
     header = struct.pack(">I4sI", start + len(body), b"lcms", 0x02400000)
     header += b"mntrRGB XYZ " + struct.pack(">6H", 2026, 1, 1, 0, 0, 0) + b"acsp" + bytes(28)
-    header += np.rint(_D50 * 65536).astype(">i4").tobytes() + bytes(48)
+    header += xyz(_D50)[8:] + bytes(48)
     return header + table + body

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, features
+from PIL import Image, ImageFile, TiffImagePlugin, features
 
 from mel_demo.errors import ImageError, NotAnImageError, TruncatedImageError
 from mel_demo.image_files import colour, jpeg, others, png, tiff
@@ -111,8 +111,8 @@ def _check(data: bytes, markers: jpeg.Jpeg | None) -> Sequence[int] | None:
     elif data.startswith(png.SIGNATURE):
         return png.check(data)
     elif data.startswith(tiff.MAGIC):
-        if found := tiff.read(data):
-            tiff.check(found)
+        if tags := tiff.read(data):
+            tiff.check(tags)
     elif data.startswith(b"GIF8"):
         others.check_gif(data)
     elif data.startswith(b"BM"):
@@ -125,7 +125,7 @@ def _check(data: bytes, markers: jpeg.Jpeg | None) -> Sequence[int] | None:
     return None
 
 
-def _open(data: bytes, formats: tuple[str, ...]) -> Image.Image:
+def _open(data: bytes, formats: tuple[str, ...]) -> ImageFile.ImageFile:
     if _is_heic(data):
         try:
             from pillow_heif import register_heif_opener
@@ -184,9 +184,8 @@ def convert(
         )
     exif = _exif(image)
     if image.mode in ("I", "F") or image.mode.startswith("I;"):
-        grey = _eight_bits(_thinned(image))
-        rgb = np.repeat(grey[..., None], 3, axis=2)
-        return Picture(_upright(rgb, exif), ("deep_grey",))
+        levels = _eight_bits(_thinned(image))
+        return Picture(_upright(np.repeat(levels[..., None], 3, axis=2), exif), ("deep_grey",))
     conversion, remarks = _conversion(image, exif, code_points, profile)
     if image.mode in ("P", "PA"):
         remarks += ("few_colours",)
@@ -194,7 +193,9 @@ def convert(
     height = -(-image.height // factor)
     layered = image.has_transparency_data
     may_be_grey = markers is not None and image.mode in ("RGB", "L")
-    rgb, done, grey, transparent, visible = None, 0, [], 0, not layered
+    rgb: np.ndarray | None = None
+    grey: list[np.ndarray] = []
+    done, transparent, visible = 0, 0, not layered
     for strip in _strips(image, factor):
         if layered:
             strip, alpha = _on_white(strip)
@@ -217,7 +218,7 @@ def convert(
             done += len(pixels)
     if grey and jpeg.lost(np.concatenate(grey)):
         raise _damaged_jpeg("parts of the picture are missing, and grey in their place")
-    if not visible:
+    if rgb is None or not visible:
         raise NotAnImageError(
             "The picture is transparent everywhere, so that there is nothing to see. Save it "
             "without transparency, for example as JPEG."
@@ -281,9 +282,8 @@ def _conversion(
         found = colour.by_code_points(*code_points)
         return found or colour.PLAIN, ()
     try:
-        if image.format == "TIFF" and (found := tiff.conversion(image)) is not None:
-            return found, ()
-        return colour.by_exif(exif) if exif else colour.PLAIN, ()
+        tagged = isinstance(image, TiffImagePlugin.TiffImageFile) and tiff.conversion(image)
+        return tagged or colour.by_exif(exif), ()
     except _DECODE_ERRORS:
         return colour.PLAIN, ()
 
@@ -318,7 +318,7 @@ def _eight_bits(values: np.ndarray) -> np.ndarray:
     """
     values = np.nan_to_num(values.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
     low, high = float(values.min()), float(values.max())
-    scales = (255.0, 4095.0, 65535.0)
+    scales: tuple[float, ...] = (255.0, 4095.0, 65535.0)
     if high <= 1 and (values % 1).any():
         scales = (1.0, *scales)
     top = next((scale for scale in scales if low >= 0 and high <= scale), None)

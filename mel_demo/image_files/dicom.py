@@ -6,6 +6,8 @@ shown, logged, put in an error or kept. Terms as in DICOM PS3.3.
 
 import io
 import logging
+import warnings
+from typing import Any
 
 import numpy as np
 
@@ -39,14 +41,16 @@ def first_frame(data: bytes) -> tuple[bytes | np.ndarray, bytes | None, int]:
     try:
         import pydicom
         from pydicom.encaps import get_frame
-        from pydicom.pixels import apply_color_lut, convert_color_space, pixel_array
+        from pydicom.pixels.processing import apply_color_lut
+        from pydicom.pixels.utils import pixel_array
     except ImportError:
         raise NotAnImageError(
             "The file is a DICOM picture, which is read only where pydicom is installed: pip "
             'install "mel-demo[dicom]". Or export it as JPEG.'
         ) from None
-    # pydicom's log quotes values of the header.
-    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+    # pydicom's log and its warnings quote values of the header.
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
+    warnings.filterwarnings("ignore", module="pydicom")
     # Whatever is wrong with a header, pydicom's readers let slips of their own code through, with
     # values of it in their messages: hence none is passed on.
     try:
@@ -74,11 +78,9 @@ def first_frame(data: bytes) -> tuple[bytes | np.ndarray, bytes | None, int]:
         profile = _profile(header)
         if syntax not in _PLAIN:
             return get_frame(header.PixelData, 0, number_of_frames=frames), profile, frames
-        pixels = pixel_array(io.BytesIO(data), index=0)
+        pixels = pixel_array(io.BytesIO(data), index=0)  # RGB also of luma and chroma
         if colours == "PALETTE COLOR":
             pixels = apply_color_lut(pixels, header)
-        elif colours != "RGB":
-            pixels = convert_color_space(pixels, colours, "RGB", per_frame=True)
         stored = int(header.get("BitsStored") or bits)
     except Exception:  # noqa: BLE001
         raise TruncatedImageError(_DAMAGED) from None
@@ -90,7 +92,7 @@ def first_frame(data: bytes) -> tuple[bytes | np.ndarray, bytes | None, int]:
     return np.ascontiguousarray(pixels), profile, frames
 
 
-def _profile(header: "pydicom.Dataset") -> bytes | None:  # noqa: F821
+def _profile(header: Any) -> bytes | None:
     """ICCProfile, at the top or of the first optical path."""
     for item in (header, *header.get("OpticalPathSequence", ())):
         if item.get("ICCProfile"):

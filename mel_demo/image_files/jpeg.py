@@ -8,12 +8,14 @@ and in the pixels (``grey_blocks``). Terms as in ITU-T T.81.
 import re
 import struct
 from dataclasses import dataclass, field
+from typing import IO
 
 import numpy as np
-from PIL import Image
+from PIL import ImageFile
 
 from mel_demo.errors import NotAnImageError
 from mel_demo.image_files.limits import (
+    MAX_PARTS,
     MAX_SAMPLES_HELD,
     MAX_SAMPLES_VISITED,
     MAX_SCANS,
@@ -74,11 +76,13 @@ class Jpeg:
 def read(data: bytes) -> Jpeg:
     """Go through the markers of the first picture in ``data``, which begins with a JPEG's.
 
-    Stops where they make no sense any more. Raises ImageTooLargeError at MAX_SCANS.
+    Stops where they make no sense any more. Raises ImageTooLargeError above MAX_SCANS or MAX_PARTS.
     """
-    found, tables, interval, position = Jpeg(), {}, 0, 2
+    tables: dict[tuple[int, int], int] = {}
+    found, interval, position, count = Jpeg(), 0, 2, 0
     while position + 4 <= len(data) and data[position] == 0xFF:
-        marker = data[position + 1]
+        marker, count = data[position + 1], count + 1
+        check_count("JPEG segments", count, MAX_PARTS)
         if marker == 0xFF:  # a fill byte
             position += 1
             continue
@@ -90,21 +94,20 @@ def read(data: bytes) -> Jpeg:
         position += 2 + length
         try:
             if marker in _FRAMES and not found.kind:
-                found.kind, count = marker, body[5]
+                found.kind = marker
                 found.precision, found.height, found.width = struct.unpack_from(">BHH", body)
-                for one in range(6, 6 + 3 * count, 3):
+                for one in range(6, 6 + 3 * body[5], 3):
                     found.samplings[body[one]] = body[one + 1] >> 4, body[one + 1] & 15
             elif marker == _DHT:
                 tables = tables | _first_symbols(body)
             elif marker == _DRI:
                 (interval,) = struct.unpack_from(">H", body)
             elif marker == _SOS:
-                count = body[0]
+                end = 1 + 2 * body[0]
                 components = {
-                    body[one]: (body[one + 1] >> 4, body[one + 1] & 15)
-                    for one in range(1, 1 + 2 * count, 2)
+                    body[one]: (body[one + 1] >> 4, body[one + 1] & 15) for one in range(1, end, 2)
                 }
-                low, high, bits = body[1 + 2 * count : 4 + 2 * count]
+                low, high, bits = body[end : end + 3]
                 scan = Scan(
                     components, (low, high), bits >> 4, bits & 15, tables, interval, position
                 )
@@ -169,10 +172,12 @@ class Watch:
     its data was, and some of the data was taken for something else.
     """
 
-    def __init__(self, image: Image.Image, jpeg: Jpeg) -> None:
-        self._file, self._tail = image.fp, jpeg.scans[0].stop - _TAIL
+    def __init__(self, image: ImageFile.ImageFile, jpeg: Jpeg) -> None:
+        assert image.fp is not None  # until it is loaded
+        self._file: IO[bytes] = image.fp
+        self._tail = jpeg.scans[0].stop - _TAIL
         # Pillow asks this method for data, where there is one.
-        image.load_read = self._read
+        image.load_read = self._read  # type: ignore[attr-defined]
 
     @property
     def early(self) -> bool:
@@ -183,7 +188,7 @@ class Watch:
         return self._file.read(min(size, left) if left > 0 else size)
 
 
-def watched(image: Image.Image, jpeg: Jpeg) -> Watch | None:
+def watched(image: ImageFile.ImageFile, jpeg: Jpeg) -> Watch | None:
     """A Watch, where the decoder writes rows while it reads data."""
     once = len(jpeg.scans) == 1 and not jpeg.progressive
     return Watch(image, jpeg) if once and jpeg.ended else None
@@ -198,7 +203,7 @@ def grey_blocks(pixels: np.ndarray) -> np.ndarray:
     height, width = pixels.shape[:2]
     pixels = pixels.reshape(height, width, -1)
     lines = np.minimum(np.arange(4, height + 4, 8), height - 1)
-    grey = pixels[lines, 4::8, 0] == _GREY
+    grey: np.ndarray = pixels[lines, 4::8, 0] == _GREY
     rows, columns = np.nonzero(grey)
     grey[rows, columns] = (pixels[lines[rows], 8 * columns + 4] == _GREY).all(-1)
     if grey.any():
@@ -215,14 +220,15 @@ def grey_blocks(pixels: np.ndarray) -> np.ndarray:
 def lost(grey: np.ndarray) -> bool:
     """Whether grey blocks (see ``grey_blocks``) stand for lost data, and are no margin.
 
-    Data is lost from somewhere inside a row on; a margin begins with a row, or goes down one side.
+    Data is lost from inside a row on: of that row the end is grey, of the next everything (two rows
+    of blocks may be one of the file's). A margin begins with a row, or goes down one side.
     """
-    rows = grey.any(1)
-    if not rows.any():
+    (ends,) = np.nonzero(grey[:, -1:].any(1))  # pictures narrower than a block have no columns
+    if not len(ends):
         return False
-    top = grey[rows.argmax()]
-    side = grey[:, -1].all() and not grey[-1].all()
-    return not top[0] and not side
+    first = grey[ends[0]]
+    side = ends[0] + 2 < len(grey) and np.array_equal(first, grey[ends[0] + 2])
+    return bool(not first[0] and not side)
 
 
 def _kind_error(kind: str) -> NotAnImageError:

@@ -26,6 +26,8 @@ MAX_SAMPLES_VISITED = 500_000_000
 """Of a progressive JPEG: each scan goes through all samples of its colour components."""
 MAX_SAMPLES_HELD = 80_000_000
 """Of a progressive JPEG: all its coefficients are held, 2 bytes each."""
+MAX_TAGS = 5_000
+"""In all TIFF and EXIF directories of a file; cameras write some hundred."""
 MAX_TAG_BYTES = 2
 """What all tags of a TIFF or EXIF directory may hold, as a multiple of the file: tags that share
 their values would be copied once each."""

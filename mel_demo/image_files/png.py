@@ -5,6 +5,7 @@ Terms and order of precedence as in PNG, third edition: cICP, iCCP, sRGB, then g
 
 import struct
 import zlib
+from collections.abc import Sequence
 
 from PIL import Image
 
@@ -42,7 +43,7 @@ def check(data: bytes) -> bytes | None:
     return code_points
 
 
-def conversion(image: Image.Image, code_points: bytes | None) -> colour.Conversion | None:
+def conversion(image: Image.Image, code_points: Sequence[int] | None) -> colour.Conversion | None:
     """What makes the picture sRGB, by chunks other than iCCP; None where those say nothing."""
     if code_points is not None:
         found = colour.by_code_points(code_points[0], code_points[1])

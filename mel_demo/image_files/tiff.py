@@ -7,11 +7,11 @@ Pillow reads 8-bit TIFF of every build, and 16-bit colour but for one build that
 import struct
 from dataclasses import dataclass
 
-from PIL import Image
+from PIL import TiffImagePlugin
 
 from mel_demo.errors import NotAnImageError
 from mel_demo.image_files import colour
-from mel_demo.image_files.limits import MAX_PARTS, MAX_TAG_BYTES, check_count, check_size
+from mel_demo.image_files.limits import MAX_PARTS, MAX_TAG_BYTES, MAX_TAGS, check_count, check_size
 
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 16: 8}
@@ -93,35 +93,36 @@ def check_directories(data: bytes) -> None:
 
     Raises ImageTooLargeError.
     """
+    tags = 0
     for magic in MAGIC:
         start = data.find(magic)
         while start >= 0:
-            _check_directory(data, start, magic)
+            tags += _check_directories(data, start, magic) + 1
+            check_count("tags", tags, MAX_TAGS)
             start = data.find(magic, start + 4)
 
 
-def _check_directory(data: bytes, base: int, magic: bytes) -> None:
+def _check_directories(data: bytes, base: int, magic: bytes) -> int:
+    """How many tags a directory and those in it have."""
     order, big = "<" if magic[:1] == b"I" else ">", b"+" in magic
     offset_form, count_form, entry = ("Q", "Q", "HHQ") if big else ("I", "H", "HHI")
     size = struct.calcsize("=" + entry + offset_form)
-    pending, held = [base + (8 if big else 4)], 0
-    for _ in range(8):
-        if not pending:
-            return
+    pending, held, tags = [base + (8 if big else 4)], 0, 0
+    while pending and tags <= MAX_TAGS:
         try:
             (offset,) = struct.unpack_from(order + offset_form, data, pending.pop())
             (entries,) = struct.unpack_from(order + count_form, data, base + offset)
             first = base + offset + struct.calcsize(count_form)
-            for at in range(first, first + size * min(entries, 65_536), size):
+            for at in range(first, first + size * min(entries, MAX_TAGS + 1), size):
                 tag, kind, count = struct.unpack_from(order + entry, data, at)
-                held += (
-                    _BYTES.get(kind, 0) * count if count * _BYTES.get(kind, 0) < len(data) else 0
-                )
+                value, tags = count * _BYTES.get(kind, 0), tags + 1
+                held += value if value < len(data) else 0
                 if tag in _DIRECTORIES:
                     pending.append(at + struct.calcsize("=" + entry))
         except (struct.error, OverflowError):
             continue
         check_count("bytes in its tags", held, MAX_TAG_BYTES * len(data))
+    return tags
 
 
 def unreadable(tiff: Tiff) -> NotAnImageError:
@@ -132,7 +133,7 @@ def unreadable(tiff: Tiff) -> NotAnImageError:
     )
 
 
-def conversion(image: Image.Image) -> colour.Conversion | None:
+def conversion(image: TiffImagePlugin.TiffImageFile) -> colour.Conversion | None:
     """By the tags WhitePoint and PrimaryChromaticities; None without."""
     white, points = image.tag_v2.get(318), image.tag_v2.get(319)
     if not white or not points or len(white) != 2 or len(points) != 6 or image.mode != "RGB":

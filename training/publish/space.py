@@ -6,6 +6,7 @@ page alone, which needs no server (a static Space).
 
 import shutil
 import tempfile
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -98,6 +99,8 @@ def build_space(
             shutil.copytree(_ROOT / name, output / name, ignore=ignored)
         else:
             shutil.copyfile(_ROOT / name, output / name)
+    with (output / "requirements.txt").open("a", encoding="utf-8") as file:
+        file.writelines(f"{line}\n" for line in _extras())
     if pinned:
         line = ",".join(map(str, pinned))
         (output / "weights" / SOURCE_FILE).write_text(f"{line}\n", encoding="utf-8")
@@ -144,6 +147,13 @@ def build_static(
     )
     (output / CARD).write_text(str(RepoCard(f"---\n{data.to_yaml()}\n---\n{body}")), "utf-8")
     return output
+
+
+def _extras() -> list[str]:
+    """What reads the pictures of phones and archives, optional elsewhere."""
+    project = tomllib.loads((_ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    return [*extras["heif"], *extras["dicom"]]
 
 
 def pin(source: str) -> list[Pinned]:

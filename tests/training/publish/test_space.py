@@ -132,7 +132,10 @@ def test_the_tree_is_the_pages_and_nothing_else(tiny_weights, tmp_path):
         *("app.py", "mel_demo", "weights", "requirements.txt", "README.md", "LICENSE"),
         "thumbnail.png",
     }
-    assert "torch" not in (folder / "requirements.txt").read_text()
+    requirements = (folder / "requirements.txt").read_text()
+    assert "torch" not in requirements
+    assert requirements.startswith((ROOT / "requirements.txt").read_text())
+    assert all(f"\n{name}>=" in requirements for name in ("pillow-heif", "pydicom"))
     served = {path.relative_to(ROOT) for path in (ROOT / "mel_demo").rglob("*.py")}
     assert {path.relative_to(folder) for path in folder.glob("mel_demo/**/*.py")} == served
 
