@@ -414,6 +414,10 @@ def export(
     splits: Splits = Path("splits.csv"),
     isic2017: Isic2017 = None,
     external: External = None,
+    photographs: Annotated[
+        Path | None,
+        typer.Option(help="Folder of everyday photographs: half to learn, half to measure with."),
+    ] = None,
     output: Annotated[Path, typer.Option(help="Folder to write.")] = WEIGHTS,
     cache: Cache = Path("cache"),
 ) -> None:
@@ -426,7 +430,8 @@ def export(
     from training.release.export import export
 
     folder = _folder(data, cache, RECIPES / "teacher.yaml")
-    export(teacher, student, Measurable(folder, splits, isic2017, external), output)
+    given = Measurable(folder, splits, isic2017, external)
+    export(teacher, student, given, output, photographs)
 
 
 @app.command()

@@ -69,13 +69,19 @@ class _Source:
     record: RunRecord
 
 
-def export(teacher: Path, student: Path, given: Measurable, output: Path) -> Manifest:
+def export(
+    teacher: Path,
+    student: Path,
+    given: Measurable,
+    output: Path,
+    photographs: Path | None = None,
+) -> Manifest:
     """Release two runs into ``output`` and return the manifest written there.
 
-    Temperatures are fitted on validation. Raises DataError when ``given`` are not the splits of
-    both runs, RunError when a run has the other
-    role, ExportError when a file is not equal to its source or is not served as it was measured.
-    After an error ``output`` is as it was.
+    ``photographs``: a folder of what is no dermoscopy, see ``not_dermoscopy.others``. Temperatures
+    are fitted on validation. Raises DataError when ``given`` are not the splits of both runs,
+    RunError when a run has the other role, ExportError when a file is not equal to its source or is
+    not served as it was measured. After an error ``output`` is as it was.
     """
     sources = {
         "teacher": _load("teacher", teacher, given),
@@ -88,6 +94,7 @@ def export(teacher: Path, student: Path, given: Measurable, output: Path) -> Man
         refusing.network,
         refusing.record.preprocessing,
         given.learned_from(refusing.record.sources or ()),
+        others("choice", photographs),
     )
     output.parent.mkdir(parents=True, exist_ok=True)
     # Beside the output, so that files can be moved there in one step.
@@ -114,7 +121,7 @@ def export(teacher: Path, student: Path, given: Measurable, output: Path) -> Man
             folder / f"{REFUSING}.onnx",
             fitted,
             pixels,
-            others("report"),
+            others("report", photographs),
             refusing.record.preprocessing,
         )
         _print_refusals(refusals)
