@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from mel_demo import figure_words, report_text
-from mel_demo.measured import Interval
+from mel_demo.manifest import Interval
 
 FOLDER = Path(__file__).with_name("locales")
 LANGUAGES = ("en", "de", "es")

@@ -11,7 +11,7 @@ from enum import StrEnum
 import numpy as np
 from PIL import Image
 
-from mel_demo.measured import Faithfulness, Interval, MapOverlap
+from mel_demo.manifest import Faithfulness, Interval, MapOverlap
 
 
 class Agreement(StrEnum):

@@ -9,8 +9,7 @@ import math
 from dataclasses import dataclass
 
 from mel_demo.errors import SettingError
-from mel_demo.manifest import Lesions, Rates
-from mel_demo.measured import Interval
+from mel_demo.manifest import Interval, Lesions, Rates
 
 MIN_PREVALENCE = 0.001
 MAX_PREVALENCE = 0.5

@@ -11,8 +11,7 @@ import plotly.graph_objects as go
 
 from mel_demo.decision.operating_point import OperatingPoint
 from mel_demo.figure_words import ENGLISH
-from mel_demo.manifest import Manifest, OperatingTable
-from mel_demo.measured import NetBenefit, ReliabilityBin
+from mel_demo.manifest import Manifest, NetBenefit, OperatingTable, ReliabilityBin
 from mel_demo.pictures.style import (
     COLOURS,
     DASHES,

@@ -21,8 +21,7 @@ from PIL import Image
 from mel_demo import __version__
 from mel_demo.decision.operating_point import OperatingPoint
 from mel_demo.images import shrink
-from mel_demo.manifest import CLASS_NAMES, MELANOMA, Manifest
-from mel_demo.measured import Interval
+from mel_demo.manifest import CLASS_NAMES, MELANOMA, Interval, Manifest
 from mel_demo.pictures.overlay import COLOURS
 from mel_demo.report_text import ENGLISH
 

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 
 from mel_demo.decision.conformal import Band
 from mel_demo.figure_words import ENGLISH, percent
-from mel_demo.measured import Distribution
+from mel_demo.manifest import Distribution
 from mel_demo.pictures.style import (
     COLOURS,
     GREY,

@@ -5,7 +5,7 @@ Knows HTML and the manifest; no figures and no Gradio.
 
 from html import escape
 
-from mel_demo.manifest import Manifest
+from mel_demo.manifest import Data, Manifest
 from mel_demo.texts import Texts
 from mel_demo.ui import words
 
@@ -36,17 +36,19 @@ def about(t: Texts, manifest: Manifest) -> str:
 
 def _points(t: Texts, manifest: Manifest) -> list[tuple[str, str]]:
     spec = manifest.models["teacher"]
-    data, images = spec.data, spec.data["images"]
-    share = data["melanomas"]["holdout"] / images["holdout"]
+    data, images = spec.data, spec.data.images
+    share = data.melanomas.holdout / images.holdout
     return [
         (
             t("about_data"),
             t(
                 "about_data_more",
-                name=escape(data["name"]),
-                doi=escape(data["doi"]),
-                licence=escape(data["licence"]),
-                **{split: t.count(images[split]) for split in ("train", "validation", "holdout")},
+                name=escape(data.name),
+                doi=escape(data.doi),
+                licence=escape(data.licence),
+                train=t.count(images.train),
+                validation=t.count(images.validation),
+                holdout=t.count(images.holdout),
             )
             + _more_data(t, data),
         ),
@@ -57,7 +59,7 @@ def _points(t: Texts, manifest: Manifest) -> list[tuple[str, str]]:
         (
             t("about_start"),
             "; ".join(
-                f"{t(f'role_{key}')}: {escape(str(model.training.get('init', '–')))}"
+                f"{t(f'role_{key}')}: {escape(model.training.init)}"
                 for key, model in manifest.models.items()
             ),
         ),
@@ -69,15 +71,15 @@ def _points(t: Texts, manifest: Manifest) -> list[tuple[str, str]]:
                 commit=escape(spec.source_commit[:12]),
             ),
         ),
-        (t("about_citation"), escape(HAM10000_CITATION) if data["name"] == "HAM10000" else ""),
+        (t("about_citation"), escape(HAM10000_CITATION) if data.name == "HAM10000" else ""),
     ]
 
 
-def _more_data(t: Texts, data: dict) -> str:
+def _more_data(t: Texts, data: Data) -> str:
     """What else was learned from, as a sentence."""
     parts = [
         t("about_images_of", count=t.count(count), name=escape(name))
-        for name, count in data.get("more", {}).items()
+        for name, count in data.more.items()
     ]
     return " " + t("about_more_data", parts=", ".join(parts)) if parts else ""
 
@@ -87,12 +89,12 @@ def _elsewhere(t: Texts, manifest: Manifest) -> str:
     found = {key: spec for key, spec in manifest.models.items() if "external" in spec.metrics}
     if not found:
         return ""
-    aside = next(iter(found.values())).data["external"]
+    aside = next(iter(found.values())).data.external
     return t(
         "about_elsewhere_more",
-        images=t.count(aside["images"]),
-        name=escape(aside["name"]),
-        melanomas=t.count(aside["melanomas"]),
+        images=t.count(aside.images),
+        name=escape(aside.name),
+        melanomas=t.count(aside.melanomas),
         measured="; ".join(
             f"{t(f'role_{key}')} {t.measure(spec.metrics['external']['roc_auc'])}"
             for key, spec in found.items()

@@ -111,7 +111,7 @@ def strip(
             "specificity": t.share(rates.specificity),
             "ppv": t.share(values.ppv),
             "size": f"{t.decimal(spec.bytes / 1e6, 1)} MB",
-            "time": f"{t.decimal(spec.latency['milliseconds'], 1)} ms",
+            "time": f"{t.decimal(spec.latency.milliseconds, 1)} ms",
             "ece": t.measure(spec.metrics["holdout"]["ece"]),
         }
         row = "".join(

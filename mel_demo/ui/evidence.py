@@ -11,8 +11,7 @@ import numpy as np
 
 from mel_demo.decision import map_trust
 from mel_demo.decision.map_trust import belief
-from mel_demo.manifest import CLASS_NAMES, MELANOMA, Manifest, ModelSpec
-from mel_demo.measured import Interval, MapOverlap
+from mel_demo.manifest import CLASS_NAMES, MELANOMA, Interval, Manifest, MapOverlap, ModelSpec
 from mel_demo.pictures.overlay import COLOURS
 from mel_demo.screening import Prediction
 from mel_demo.texts import Texts

@@ -6,8 +6,7 @@ Knows no Gradio and no event.
 from collections.abc import Mapping
 from html import escape
 
-from mel_demo.manifest import Manifest
-from mel_demo.measured import Subgroup
+from mel_demo.manifest import Manifest, Subgroup
 from mel_demo.texts import Texts
 
 SHOWN = ("teacher", "student")

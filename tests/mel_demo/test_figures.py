@@ -7,8 +7,7 @@ import pytest
 
 from mel_demo.decision.operating_point import choose
 from mel_demo.figure_words import ENGLISH, percent, short_percent, whole
-from mel_demo.manifest import load_manifest
-from mel_demo.measured import Interval, NetBenefit, ReliabilityBin
+from mel_demo.manifest import Interval, NetBenefit, ReliabilityBin, load_manifest
 from mel_demo.pictures.figures import (
     COLOURS,
     PER,

@@ -15,8 +15,7 @@ from PIL import Image
 
 from mel_demo import __version__
 from mel_demo.decision.operating_point import choose
-from mel_demo.manifest import CLASS_NAMES
-from mel_demo.measured import Interval
+from mel_demo.manifest import CLASS_NAMES, Interval
 from mel_demo.pictures.report import LONGEST_SHOWN, Setting, Verdict, report_html
 from mel_demo.report_text import ENGLISH
 from mel_demo.screening import Finding, Screener
@@ -217,9 +216,9 @@ def test_hostile_words_stay_words(make, screener, screening, setting) -> None:
     spec = replace(
         spec,
         architecture=NASTY,
-        file=NASTY,
+        file=NASTY.replace("/", ""),
         source_commit=NASTY,
-        data=spec.data | {"name": NASTY, "licence": NASTY},
+        data=replace(spec.data, name=NASTY, licence=NASTY),
     )
     plain = Parsed(make(screening=replace(screening, findings=(Finding("x", "info", "y"),))))
     document = make(

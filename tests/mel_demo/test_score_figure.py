@@ -6,7 +6,7 @@ import pytest
 
 from mel_demo.decision.conformal import Band
 from mel_demo.figure_words import ENGLISH
-from mel_demo.measured import Distribution
+from mel_demo.manifest import Distribution
 from mel_demo.pictures.score_figure import histogram_figure, log_odds
 from tests.support import plausible
 

@@ -6,7 +6,7 @@ from string import Formatter
 
 import pytest
 
-from mel_demo.measured import Interval
+from mel_demo.manifest import Interval
 from mel_demo.texts import LANGUAGES, Texts, catalogue, preferred
 
 ENGLISH = catalogue("en")

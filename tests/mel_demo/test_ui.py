@@ -22,8 +22,7 @@ from mel_demo.decision.prevalence import natural_frequencies, predictive_values
 from mel_demo.errors import ImageError
 from mel_demo.images import MAX_BYTES, open_image
 from mel_demo.inference import Model
-from mel_demo.manifest import CLASS_NAMES, MELANOMA, Interval
-from mel_demo.measured import Faithfulness
+from mel_demo.manifest import CLASS_NAMES, MELANOMA, Elsewhere, Faithfulness, Interval
 from mel_demo.pictures.figures import roc_figure
 from mel_demo.screening import Finding, Screener
 from mel_demo.texts import Texts
@@ -310,17 +309,21 @@ def test_text_of_the_manifest_is_escaped(page):
     evil = '<img src=x onerror="alert(1)">'
     models = {}
     for key, spec in page.manifest.models.items():
-        data = spec.data | {"name": evil, "licence": evil, "doi": evil}
+        data = dataclasses.replace(spec.data, name=evil, licence=evil, doi=evil)
         models[key] = dataclasses.replace(
-            spec, architecture=evil, data=data, training={"init": evil}, source_commit=evil
+            spec,
+            architecture=evil,
+            data=data,
+            training=dataclasses.replace(spec.training, init=evil),
+            source_commit=evil,
         )
     manifest = dataclasses.replace(page.manifest, created=evil, models=models)
     points = {key: choose(spec.operating_table, 0.95) for key, spec in manifest.models.items()}
-    external = {"more": {evil: 3}, "external": {"name": evil, "images": 3, "melanomas": 1}}
+    external = {"more": {evil: 3}, "external": Elsewhere(evil, images=3, melanomas=1)}
     models = {
         key: dataclasses.replace(
             spec,
-            data=spec.data | external,
+            data=dataclasses.replace(spec.data, **external),
             metrics=spec.metrics | {"external": spec.metrics["holdout"]},
         )
         for key, spec in models.items()
@@ -351,11 +354,11 @@ def test_what_other_clinics_say_is_told(tiny_screener):
     models = {
         key: dataclasses.replace(
             spec,
-            data=spec.data
-            | {
-                "more": {"ISIC 2017": 1595},
-                "external": {"name": "ISIC 2017", "images": 400, "melanomas": 75},
-            },
+            data=dataclasses.replace(
+                spec.data,
+                more={"ISIC 2017": 1595},
+                external=Elsewhere("ISIC 2017", images=400, melanomas=75),
+            ),
             metrics=spec.metrics | {"external": external},
         )
         for key, spec in tiny_screener.manifest.models.items()
@@ -423,12 +426,9 @@ def test_nothing_is_kept_or_reported(page):
 def test_an_undefined_rate_is_drawn_and_told(tiny_screener):
     manifest = tiny_screener.manifest
     points = {key: choose(spec.operating_table, 0.95) for key, spec in manifest.models.items()}
-    undefined = dataclasses.replace(
-        points["teacher"].row.holdout_rates.ppv, value=None, low=None, high=None
-    )
-    rates = dataclasses.replace(points["teacher"].row.holdout_rates, ppv=undefined)
-    row = dataclasses.replace(points["teacher"].row, holdout_rates=rates)
-    points["teacher"] = dataclasses.replace(points["teacher"], row=row)
+    nothing_referred = manifest.models["teacher"].operating_table.rows[0]
+    assert nothing_referred.holdout_rates.ppv.value is None
+    points["teacher"] = dataclasses.replace(points["teacher"], row=nothing_referred)
     assert "not defined" in Cells(costs.measured(T, manifest, points)).cells["ppv", "teacher"]
     assert len(roc_figure(manifest, points, view.names(T), T.starting("figure_")).data) == 4
 

@@ -23,10 +23,11 @@ class Batches:
 
     ``labels`` int64 (N,) of ``frames``, index into CLASS_NAMES or ``isic.NOT_MELANOMA``;
     ``sources``: images from each data set; ``external_sha256``: of the file that says which images
-    of other clinics were kept out, where such images were used. ``validation`` uint8 (M, size,
-    size, 3) prepared as the page does, with ``validation_labels`` int64 (M,) and the camera each
-    comes from in ``validation_sources`` (M,), where that is known. ``offsets`` float32 (N,): see
-    ``training.learn.sources``. ``masks``: of the lesions of the first images, as frames.
+    of other clinics were kept out, where such images were used; ``data_sha256``: of the pictures of
+    each data set. ``validation`` uint8 (M, size, size, 3) prepared as the page does, with
+    ``validation_labels`` int64 (M,) and the camera each comes from in ``validation_sources`` (M,),
+    where that is known. ``offsets`` float32 (N,): see ``training.learn.sources``. ``masks``: of the
+    lesions of the first images, as frames.
     """
 
     frames: Frames
@@ -36,6 +37,7 @@ class Batches:
     splits_sha256: str
     sources: dict[str, int] = field(default_factory=dict)
     external_sha256: str | None = None
+    data_sha256: dict[str, str] = field(default_factory=dict)
     offsets: np.ndarray | None = None
     masks: Frames | None = None
     validation_sources: np.ndarray | None = None

@@ -33,10 +33,12 @@ class Beside:
 
         ``lesions`` (N, 1, s, s): 1 on the lesion, 0 beside it, below 0 where nobody knows.
         """
+        if self.features is None:
+            raise RuntimeError("the network has not seen these views")
         features = self.features.float()
         _, gradient = self.head(features.mean((2, 3)))
         maps = relu(torch.einsum("nc,nchw->nhw", relu(gradient[:, MELANOMA]), features))
-        inside = adaptive_avg_pool2d(lesions, maps.shape[-2:])[:, 0]
+        inside = adaptive_avg_pool2d(lesions, (maps.shape[-2], maps.shape[-1]))[:, 0]
         known = (lesions.flatten(1).amin(1) >= 0) & (lesions.flatten(1).amax(1) > 0.5)
         share = (maps * (1 - inside)).sum((1, 2)) / maps.sum((1, 2)).clamp(min=1e-6)
         return (share * known).sum() / known.sum().clamp(min=1)

@@ -8,7 +8,7 @@ processes, sees what an uninterrupted run on one process sees.
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -31,17 +31,16 @@ from mel_demo.images import normalise
 from mel_demo.manifest import CLASS_NAMES, MELANOMA, Preprocessing
 from training import provenance
 from training.errors import RunError
-from training.files import write_text
 from training.learn import run_folder
 from training.learn.batches import Batch, Batches, look, orientation, seen_again
 from training.learn.lesion import Beside
 from training.learn.losses import LabelLoss, distillation_loss
 from training.learn.run_folder import (
-    RECIPE,
+    Inputs,
     Progress,
     RunRecord,
+    claim,
     is_finished,
-    refuse_other_recipe,
     save_best,
     save_record,
 )
@@ -54,7 +53,10 @@ from training.recipe import Recipe
 
 @dataclass(frozen=True)
 class Run:
-    """Where a run lives and what it starts from; ``init`` says in words which weights."""
+    """Where a run lives and what it starts from.
+
+    ``init`` says in words which weights; ``inputs``: the files it learns from, where it has any.
+    """
 
     folder: Path
     recipe: Recipe
@@ -64,6 +66,7 @@ class Run:
     init: str
     teachers: Sequence[nn.Module] = ()
     teacher_folders: Sequence[str] = ()
+    inputs: Inputs = field(default_factory=dict)
     resume: bool = False
 
 
@@ -76,14 +79,15 @@ def train(run: Run, batches: Batches, accelerator: Accelerator) -> RunRecord:
     if len(batches.labels) < run.recipe.batch_size:
         raise RunError(
             f"{len(batches.labels)} training images do not fill one batch of "
-            f"{run.recipe.batch_size}: give a smaller --batch-size."
+            f"{run.recipe.batch_size}: give a smaller one, --set batch_size=..."
         )
     if run.recipe.augmentation.mixup and run.recipe.batch_size % (2 * accelerator.num_processes):
         raise RunError(
-            "Mixup pairs the two halves of a batch within a process: give a --batch-size "
-            f"divisible by {2 * accelerator.num_processes}, not {run.recipe.batch_size}."
+            "Mixup pairs the two halves of a batch within a process: --set batch_size=... to "
+            f"something divisible by {2 * accelerator.num_processes}, not {run.recipe.batch_size}."
         )
-    _claim_folder(run, accelerator)
+    claim(run.folder, run.recipe, run.inputs, run.resume, write=accelerator.is_main_process)
+    accelerator.wait_for_everyone()
     set_seed(run.recipe.seed + accelerator.process_index)
     trainer = Trainer(run, batches, accelerator)
     if run.resume:
@@ -132,15 +136,13 @@ class Trainer:
         # Of the code that trains: the tree may change while a long run goes on.
         self.commit = git_commit()
         accelerator.register_for_checkpointing(self.schedule, self.average, self.progress)
-        counts = np.bincount(batches.labels, minlength=len(CLASS_NAMES))[: len(CLASS_NAMES)]
-        self.label_loss = LabelLoss(recipe.loss, torch.from_numpy(counts)).to(accelerator.device)
+        self.label_loss = LabelLoss(recipe.loss).to(accelerator.device)
         self.teachers: Teachers | None = None
         self.answers: np.ndarray | None = None
-        if run.teachers:
-            orientations = recipe.distillation.orientations
-            self.teachers = Teachers(run.teachers, orientations).to(
-                accelerator.device, memory_format=torch.channels_last
-            )
+        self.distillation = recipe.distillation if run.teachers else None
+        if self.distillation is not None:
+            teachers = Teachers(run.teachers, self.distillation.orientations)
+            self.teachers = teachers.to(accelerator.device).to(memory_format=torch.channels_last)
         self.beside: Beside | None = None
         if recipe.lesion_weight:
             self.beside = Beside(accelerator.unwrap_model(self.network))
@@ -196,15 +198,16 @@ class Trainer:
 
     def ask_teachers(self) -> None:
         """Where the recipe keeps the teachers' answers: fetch them, or ask for all of them now."""
-        distillation = self.run.recipe.distillation
-        if self.teachers is None or not distillation.rounds or self.answers is not None:
+        if self.teachers is None or self.distillation is None or self.answers is not None:
+            return
+        if not self.distillation.rounds:
             return
         whole = slice(None)
         self.answers = kept_answers(
             self.run.folder,
             self.teachers,
             lambda epoch, step: self.look(epoch, step, whole, self.run.recipe.size).images,
-            (distillation.rounds, self.steps),
+            (self.distillation.rounds, self.steps),
             self.accelerator,
         )
 
@@ -224,7 +227,7 @@ class Trainer:
         if not math.isfinite(value):
             raise RunError(
                 f"The loss became {value} in epoch {progress.epoch + 1}, step {step + 1}: "
-                f"lower --learning-rate (now {recipe.learning_rate:g})."
+                f"--set learning_rate=... lower than {recipe.learning_rate:g}."
             )
         return value
 
@@ -236,7 +239,8 @@ class Trainer:
             epoch, step = seen_again(epoch, step, len(self.answers), self.steps, recipe.seed)
         size = recipe.size_at(self.progress.epoch)
         batch = self.look(epoch, step, own, size)
-        if self.answers is not None and recipe.distillation.turns:
+        distillation = self.distillation
+        if self.answers is not None and distillation is not None and distillation.turns:
             batch = batch.turned(orientation(self.progress.epoch, step, recipe.seed))
         with self.accelerator.autocast():
             logits = self.network(batch.images)
@@ -245,12 +249,12 @@ class Trainer:
                 of_partners = map(batch.partners, (batch.labels, batch.offsets))
                 mixed = self.label_loss(logits, *of_partners)
                 loss = batch.share * loss + (1 - batch.share) * mixed
-            if self.answers is not None:
-                said = torch.tensor(self.answers[epoch, step][own]).to(logits.device)
-                loss = distillation_loss(logits, said, loss, recipe.distillation)
-            elif self.teachers is not None:
-                said = self.teachers(batch.images)
-                loss = distillation_loss(logits, said, loss, recipe.distillation)
+            if self.teachers is not None and distillation is not None:
+                if self.answers is not None:
+                    said = torch.tensor(self.answers[epoch, step][own]).to(logits.device)
+                else:
+                    said = self.teachers(batch.images)
+                loss = distillation_loss(logits, said, loss, distillation)
             if self.beside is not None and batch.lesions is not None:
                 loss = loss + recipe.lesion_weight * self.beside(batch.lesions)
             return loss
@@ -266,7 +270,7 @@ class Trainer:
         progress, recipe, folder = self.progress, self.run.recipe, self.run.folder
         better = progress.end_epoch(
             loss=progress.loss_sum / self.steps,
-            learning_rate=self.schedule.get_last_lr()[0],
+            learning_rate=float(self.schedule.get_last_lr()[0]),
             validation=validation,
         )
         progress.finished = is_finished(progress.epoch, progress.best_epoch, recipe)
@@ -338,19 +342,6 @@ def validate(
 def _chunks(array: np.ndarray, size: int) -> Iterator[np.ndarray]:
     for start in range(0, len(array), size):
         yield array[start : start + size]
-
-
-def _claim_folder(run: Run, accelerator: Accelerator) -> None:
-    """Refuse to overwrite another run, or to resume one of another recipe."""
-    if run.resume:
-        refuse_other_recipe(run.folder, run.recipe)
-    elif run_folder.can_resume(run.folder):
-        raise RunError(
-            f"{run.folder} holds a run already: go on with --resume, or choose another --output."
-        )
-    if accelerator.is_main_process:
-        write_text(run.folder / RECIPE, run.recipe.model_dump_json(indent=1) + "\n")
-    accelerator.wait_for_everyone()
 
 
 def _hardware(accelerator: Accelerator) -> str:

@@ -14,13 +14,19 @@ computes nearly what Lite does:
 
 from pathlib import Path
 
+import numpy as np
 import timm
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from mel_demo.images import normalise
+from mel_demo.manifest import Preprocessing
+from training.data.frames import prepare_images
+from training.data.ham10000 import read_split
 from training.errors import RecipeError
 
+IMAGES = 256  # that the batch norms are told the statistics of
 GAIN = 2.0
 OPEN = 2.0  # the bias of a gate: sigmoid(2) = 0.88, alike for all channels, which batch norms undo
 
@@ -107,3 +113,14 @@ def save_start(network: nn.Module, path: Path) -> None:
     """Write what ``--init`` reads: all but the classifier."""
     state = {k: v for k, v in network.state_dict().items() if not k.startswith("classifier.")}
     save_file({key: value.contiguous() for key, value in state.items()}, path)
+
+
+def write_start(
+    weights: Path, data: Path, splits: Path, output: Path, lite: str, arch: str, size: int
+) -> None:
+    """``take_over`` to ``arch`` by training images ``size`` pixels wide, saved to ``output``."""
+    seen = Preprocessing(size, 1.2, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    images = read_split(data, splits, "train")
+    some = images.at(np.random.default_rng(0).permutation(len(images))[:IMAGES])
+    pixels = torch.from_numpy(normalise(prepare_images(some, seen), seen))
+    save_start(take_over(arch, lite, weights, pixels), output)

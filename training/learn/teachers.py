@@ -16,8 +16,7 @@ from rich.progress import track
 from torch import nn
 
 from training.learn.augment import turned
-
-FILE = "guide.npy"
+from training.learn.run_folder import ANSWERS
 
 
 class Teachers(nn.Module):
@@ -58,7 +57,7 @@ def kept_answers(
     ``views(epoch, step)`` gives the whole batch of a step; ``shape`` is (rounds, steps). The
     processes share the steps.
     """
-    path = folder / FILE
+    path = folder / ANSWERS
     if not path.is_file():
         rounds, steps = shape
         own = range(accelerator.process_index, rounds * steps, accelerator.num_processes)

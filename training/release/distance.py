@@ -21,8 +21,7 @@ from torch.nn.functional import softplus
 
 from mel_demo.findings import COLOURLESS, colour_spread
 from mel_demo.images import normalise, prepare
-from mel_demo.manifest import Interval, Preprocessing
-from mel_demo.measured import OutOfDistribution, Refused
+from mel_demo.manifest import Interval, OutOfDistribution, Preprocessing, Refused
 from training.data.measurable import Pixels
 from training.data.not_dermoscopy import Other
 from training.learn.cam import inner_means

@@ -4,20 +4,17 @@ import numpy as np
 import pytest
 import torch
 
-from mel_demo.manifest import CLASS_NAMES, MELANOMA
+from mel_demo.manifest import MELANOMA
 from tests.support.tiny_isic import write_isic2017, write_isic2019, write_isic2020
-from training.data.isic import (
-    DIAGNOSES,
-    NOT_MELANOMA,
-    SQUASHED_ASPECT,
+from training.data.external import (
     divide,
     divide_more,
     external_images,
     read_external,
-    read_extra,
     training_images,
     write_external,
 )
+from training.data.isic import LABELS, NOT_MELANOMA, SQUASHED_ASPECT, read_extra
 from training.errors import DataError
 from training.learn.losses import LabelLoss
 from training.recipe import HardLoss
@@ -40,7 +37,7 @@ def test_2019_has_classes_of_its_own_and_marks_smaller_copies(tmp_path):
 def test_2020_often_knows_no_more_than_benign(tmp_path):
     found = read_extra(write_isic2020(tmp_path))
     assert [extra.dx for extra in found] == ["mel", "nv", "not_mel", "bkl", "not_mel"]
-    assert found[2].label == NOT_MELANOMA == DIAGNOSES.index("not_mel")
+    assert found[2].label == NOT_MELANOMA == LABELS.index("not_mel")
 
 
 def test_images_of_ham10000_and_published_second_copies_are_left_out(tmp_path):
@@ -102,9 +99,7 @@ def test_too_few_images_to_keep_out(tmp_path):
 
 
 def test_a_label_that_only_says_not_melanoma_is_a_loss_on_melanoma_alone():
-    loss = LabelLoss(
-        HardLoss(name="cross_entropy", class_weight_power=0), torch.full((len(CLASS_NAMES),), 5)
-    )
+    loss = LabelLoss(HardLoss(name="cross_entropy"))
     logits = torch.randn(4, 7, generator=torch.Generator().manual_seed(0), requires_grad=True)
     partial = torch.full((4,), NOT_MELANOMA)
     expected = -(1 - logits.softmax(1)[:, MELANOMA]).log().mean()

@@ -9,8 +9,6 @@ from training.learn.losses import LabelLoss
 from training.learn.sources import offsets, specificities
 from training.recipe import HardLoss
 
-COUNTS = torch.full((7,), 10)
-
 
 def test_offsets_are_what_a_source_says_beyond_the_reference():
     melanoma = np.array([True] * 10 + [False] * 90 + [True] * 100 + [False] * 10)
@@ -23,9 +21,7 @@ def test_offsets_are_what_a_source_says_beyond_the_reference():
 
 
 def test_a_network_that_knows_nothing_learns_nothing_from_the_share_of_a_source():
-    loss = LabelLoss(
-        HardLoss(name="cross_entropy", class_weight_power=0, source_adjustment=1), COUNTS
-    )
+    loss = LabelLoss(HardLoss(name="cross_entropy", source_adjustment=1))
     # 10 % of the reference are melanomas, and 60 % of this source.
     prior = torch.full((7,), 0.15)
     prior[MELANOMA] = 0.1
@@ -34,7 +30,7 @@ def test_a_network_that_knows_nothing_learns_nothing_from_the_share_of_a_source(
     moved = np.log(0.6 / 0.4) - np.log(0.1 / 0.9)
     loss(logits, labels, torch.full((10,), moved)).backward()
     assert abs(logits.grad.sum(0)[MELANOMA]) < 1e-6
-    plain = LabelLoss(HardLoss(name="cross_entropy", class_weight_power=0), COUNTS)
+    plain = LabelLoss(HardLoss(name="cross_entropy"))
     logits.grad = None
     plain(logits, labels, torch.full((10,), moved)).backward()
     assert logits.grad.sum(0)[MELANOMA] < -0.3

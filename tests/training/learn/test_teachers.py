@@ -6,7 +6,8 @@ import torch
 from tests.support.tiny_trainer import Remembering, trainer
 from training.learn.augment import turned
 from training.learn.batches import seen_again
-from training.learn.teachers import FILE, Teachers
+from training.learn.run_folder import ANSWERS
+from training.learn.teachers import Teachers
 
 
 def test_several_teachers_say_their_mean_probability():
@@ -82,7 +83,7 @@ def test_kept_views_are_shown_in_other_orientations_with_the_answers_they_had(tm
 def test_a_resumed_run_finds_the_answers_it_had(tmp_path):
     first = Remembering()
     trainer(tmp_path, Remembering(), first, **{"distillation.rounds": 1}).ask_teachers()
-    assert (tmp_path / FILE).is_file()
+    assert (tmp_path / ANSWERS).is_file()
     again = Remembering()
     resumed = trainer(tmp_path, Remembering(), again, **{"distillation.rounds": 1})
     resumed.ask_teachers()

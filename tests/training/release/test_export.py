@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,8 @@ from mel_demo.manifest import CLASS_NAMES, load_manifest, verify_weights
 from mel_demo.screening import Screener
 from tests.support.tiny_export import export_tiny
 from tests.support.tiny_isic import write_isic2017
-from training.data.isic import divide, read_extra, write_external
+from training.data.external import divide, write_external
+from training.data.isic import read_extra
 from training.data.measurable import Measurable
 from training.errors import DataError, ExportError, RunError
 from training.learn import cam
@@ -190,11 +191,11 @@ def test_an_export_is_a_whole_weights_folder(weights, tiny_training):
         verify_weights(spec, weights)
         assert spec.architecture == {"teacher": TEACHER, "student": STUDENT}[key]
         assert spec.preprocessing.size == 64
-        assert spec.data["splits_sha256"] == sha256(tiny_training.splits)
-        assert sum(spec.data["images"].values()) == len(list(tiny_training.data.rglob("*.jpg")))
-        assert spec.training["epochs"] == 2
-        assert spec.latency["milliseconds"] > 0
-        assert "mel_demo.inference" in spec.latency["note"]
+        assert spec.data.splits_sha256 == sha256(tiny_training.splits)
+        assert sum(astuple(spec.data.images)) == len(list(tiny_training.data.rglob("*.jpg")))
+        assert spec.training.epochs == 2
+        assert spec.latency.milliseconds > 0
+        assert "mel_demo.inference" in spec.latency.note
     assert set(manifest.agreement) == {"validation", "holdout"}
 
 
@@ -319,10 +320,12 @@ def test_an_export_cut_short_leaves_no_manifest_of_other_weights(
     weights, tiny_training, tmp_path, monkeypatch
 ):
     output = shutil.copytree(weights, tmp_path / "weights")
-    move = os.replace
+    move, killed = os.replace, False
 
     def killed_at_the_student(source, target):
-        if Path(target).name == "student.onnx":
+        nonlocal killed
+        killed = killed or Path(target) == output / "student.onnx"
+        if killed:  # nothing is mended either
             raise OSError("killed")
         move(source, target)
 
@@ -350,7 +353,7 @@ def test_images_of_other_clinics_are_measured_beside_holdout(tiny_training, tmp_
     for key, spec in load_manifest(output).models.items():
         found = evaluate_weights(output, given, "external").metrics[key]["roc_auc"]
         assert spec.metrics["external"]["roc_auc"].value == pytest.approx(found.value, abs=1e-6)
-        assert spec.data["external"]["images"] == 12
+        assert spec.data.external.images == 12
         card = (output / f"{key}.md").read_text(encoding="utf-8")
         assert "12 images of ISIC 2017" in card
         assert f"{found.value:.3f}" in card

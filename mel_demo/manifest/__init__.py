@@ -1,0 +1,97 @@
+"""weights/manifest.json as one schema: what each model is, and what it was measured to do.
+
+The dataclasses are the file's layout. Pydantic reads it into them, frozen, and writes it from them;
+what does not fit is refused by its key path, its value and the way out, in a file as in a call.
+Knows neither what a model computes (``mel_demo.inference``) nor how the numbers came about
+(``training.measure``).
+"""
+
+from mel_demo.manifest.evidence import (
+    Conformal,
+    Distribution,
+    Evidence,
+    Faithfulness,
+    MapOverlap,
+    NetBenefit,
+    OutOfDistribution,
+    Refused,
+    ReliabilityBin,
+    ScoresByTruth,
+    Subgroup,
+)
+from mel_demo.manifest.files import FILE_NAME, load_manifest, plain, to_json, verify_weights
+from mel_demo.manifest.models import (
+    CLASS_NAMES,
+    FORMAT,
+    MELANOMA,
+    METRIC_NAMES,
+    MODEL_KEYS,
+    REQUIRED_MODELS,
+    TARGETS,
+    Data,
+    Elsewhere,
+    Latency,
+    Manifest,
+    ModelSpec,
+    Origin,
+    Preprocessing,
+    Quantisation,
+    SplitSizes,
+    Target,
+    Training,
+)
+from mel_demo.manifest.operating import (
+    Counts,
+    Interval,
+    Lesions,
+    LesionsBySplit,
+    OperatingRow,
+    OperatingTable,
+    Rates,
+    Yield,
+)
+
+__all__ = [
+    "CLASS_NAMES",
+    "FILE_NAME",
+    "FORMAT",
+    "MELANOMA",
+    "METRIC_NAMES",
+    "MODEL_KEYS",
+    "REQUIRED_MODELS",
+    "TARGETS",
+    "Conformal",
+    "Counts",
+    "Data",
+    "Distribution",
+    "Elsewhere",
+    "Evidence",
+    "Faithfulness",
+    "Interval",
+    "Latency",
+    "Lesions",
+    "LesionsBySplit",
+    "Manifest",
+    "MapOverlap",
+    "ModelSpec",
+    "NetBenefit",
+    "OperatingRow",
+    "OperatingTable",
+    "Origin",
+    "OutOfDistribution",
+    "Preprocessing",
+    "Quantisation",
+    "Rates",
+    "Refused",
+    "ReliabilityBin",
+    "ScoresByTruth",
+    "SplitSizes",
+    "Subgroup",
+    "Target",
+    "Training",
+    "Yield",
+    "load_manifest",
+    "plain",
+    "to_json",
+    "verify_weights",
+]
