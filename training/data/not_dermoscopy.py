@@ -21,7 +21,7 @@ import sklearn.datasets
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from mel_demo.images import open_image
-from training.data.ham10000 import SUFFIXES
+from training.data.ham10000 import IMAGE_SUFFIXES
 from training.errors import DataError
 
 Half = Literal["choice", "report"]
@@ -96,7 +96,7 @@ _PICTURES: dict[Half, dict[str, tuple[str, ...]]] = {
 def _photographs(folder: Path) -> list[Path]:
     """Its pictures by name; DataError without any."""
     found = [] if not folder.is_dir() else sorted(folder.iterdir())
-    found = [path for path in found if path.suffix.lower() in SUFFIXES]
+    found = [path for path in found if path.suffix.lower() in IMAGE_SUFFIXES]
     if not found:
         raise DataError(f"{folder} is no folder of photographs: it holds no JPEG or PNG file.")
     return found
