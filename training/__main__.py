@@ -155,7 +155,12 @@ def evaluate(
 
 
 @command
-def export(where: opt.ImagesElsewhere, pair: opt.Pair, output: opt.Output = opt.WEIGHTS) -> None:
+def export(
+    where: opt.ImagesElsewhere,
+    pair: opt.Pair,
+    photographs: opt.Photographs = None,
+    output: opt.Output = opt.WEIGHTS,
+) -> None:
     """Write both models as ONNX, checked against torch, with manifest and model cards.
 
     Opens the holdout split, and the external images where they are given: do this once per
@@ -163,7 +168,7 @@ def export(where: opt.ImagesElsewhere, pair: opt.Pair, output: opt.Output = opt.
     """
     from training.release.export import export
 
-    export(pair.teacher, pair.student, where.measurable(), output)
+    export(pair.teacher, pair.student, where.measurable(), output, photographs)
 
 
 @command

@@ -61,6 +61,10 @@ Weights = Annotated[Path, typer.Option(help="Folder with the released files.")]
 MaybeWeights = Annotated[
     Path | None, typer.Option(help="Released files instead of runs [default: weights].")
 ]
+Photographs = Annotated[
+    Path | None,
+    typer.Option(help="Folder of everyday photographs: half to learn, half to measure with."),
+]
 Holdout = Annotated[
     bool, typer.Option("--holdout", help="Look at holdout: once per released model.")
 ]

@@ -263,9 +263,10 @@ Distance: {found.method}. Reference: {reference}. Threshold: {found.rule}. Refus
 | --- | --- | --- |
 {rows}
 
-These other pictures come with scikit-image, scikit-learn, matplotlib and gradio or are drawn
-(`training/others.py`, half `report`); none of them was used to choose the method. Close-up
-photographs of skin without a dermatoscope were not measured.
+These other pictures are the half `report` of `training/data/not_dermoscopy.py`: pictures that come
+with scikit-image, scikit-learn, matplotlib and gradio, drawings, and everyday photographs where a
+folder of them was given. The distance was learned from the other half; none of these was used to
+choose anything. Close-up photographs of skin without a dermatoscope were not measured.
 """
 
 
