@@ -12,7 +12,7 @@ from rich.console import Console
 
 from mel_demo.errors import MelDemoError
 from training import options as opt
-from training.errors import TrainingError
+from training.errors import TrainingError, in_words
 from training.recipe import load_recipe
 
 app = typer.Typer(
@@ -36,8 +36,6 @@ def data(ham: opt.Ham10000, recipe: opt.RecipeFile = opt.TEACHER_RECIPE) -> None
     folder = ham.folder(recipe)
     checked = check(folder)
     print_check(checked, folder, console)
-    if not checked.complete:
-        raise typer.Exit(1)
     frames = cached_frames(folder, list(checked.paths), ham.cache, load_recipe(recipe).cache_height)
     count, height, width, _ = frames.pixels.shape
     console.print(f"{count} images decoded to {width}x{height} in {ham.cache}")
@@ -61,16 +59,24 @@ def external(
     isic2017: opt.Isic2017,
     output: opt.Table = Path("external.csv"),
     count: opt.KeptOut = 400,
+    archive: opt.Archive = None,
     seed: opt.SplitSeed = SEED,
 ) -> None:
     """Keep images of other clinics out of training, to measure models on what they do not know."""
-    from training.data.external import divide, print_external, write_external
-    from training.data.isic import read_extra
+    from training.data.external import divide_all, print_external, write_external
 
-    extras = read_extra(isic2017)
-    split = divide(extras, count, seed)
+    extras, split = divide_all(isic2017, archive, count, seed)
     write_external(extras, split, output)
     print_external(extras, split, output, console)
+
+
+@command
+def takeover(start: opt.Takeover) -> None:
+    """Starting weights for EfficientNet-B1 from its sibling Lite1, where timm's cannot be had."""
+    from training.learn.takeover import write_start
+
+    write_start(**vars(start))
+    console.print(f"{start.output}: {start.arch} from {start.lite}")
 
 
 @command
@@ -248,50 +254,47 @@ def report(
 def push(
     teacher: opt.TeacherRepo,
     student: opt.StudentRepo,
-    weights: opt.Weights = opt.WEIGHTS,
+    upload: opt.Upload,
     teacher_run: opt.Run = opt.TEACHER,
     student_run: opt.Run = opt.STUDENT,
-    private: opt.Private = False,
     create_pr: opt.PullRequest = False,
     tag: opt.Tag = None,
     allow_dirty: opt.AllowDirty = False,
-    dry_run: opt.DryRun = False,
-    output: opt.DryOutput = Path("runs/push"),
 ) -> None:
     """Publish teacher and student on the Hub: ONNX, safetensors for timm, manifest, model card."""
     from training.publish.push import publish
 
     repos = {"teacher": teacher, "student": student}
     runs = {"teacher": teacher_run, "student": student_run}
-    dry = output if dry_run else None
-    for line in publish(repos, weights, runs, allow_dirty, private, create_pr, tag, dry):
+    given = allow_dirty, upload.private, create_pr, tag, upload.dry(Path("runs/push"))
+    for line in publish(repos, upload.weights, runs, *given):
         typer.echo(line)
 
 
 @command
 def push_space(
     space: opt.Space,
+    upload: opt.Upload,
     teacher: opt.OnHub = None,
     student: opt.OnHub = None,
-    weights: opt.Weights = opt.WEIGHTS,
     hardware: opt.Hardware = None,
-    private: opt.Private = False,
-    dry_run: opt.DryRun = False,
-    output: opt.DryOutput = Path("runs/space"),
+    static: opt.Static = False,
+    phone: opt.Phone = True,
 ) -> None:
     """Deploy the page as a Space: its code, and its models copied or by reference to the Hub."""
     from training.publish.space import deploy
 
     pair = None if teacher is student is None else (teacher, student)
-    typer.echo(deploy(space, weights, pair, private, hardware, output if dry_run else None))
+    dry = upload.dry(Path("runs/space"))
+    typer.echo(deploy(space, upload.weights, pair, upload.private, hardware, dry, static, phone))
 
 
 def main() -> None:
     """Run a command; what the user can mend is one message and exit status 1."""
     try:
         app(standalone_mode=True)
-    except (TrainingError, MelDemoError) as error:
-        Console(stderr=True).print(f"Error: {error}", style="red", highlight=False, markup=False)
+    except (TrainingError, MelDemoError, OSError) as error:
+        typer.secho(f"Error: {in_words(error)}", fg="red", err=True)
         sys.exit(1)
 
 

@@ -6,7 +6,7 @@ together is a method of it. Knows no wing until a method is called.
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -28,6 +28,10 @@ SplitSeed = Annotated[int, typer.Option("--seed", help="Seed of the division.")]
 Splits = Annotated[Path, typer.Option(help="CSV written by `training splits`.")]
 Isic2017 = Annotated[Path, typer.Option(help="Folder of ISIC 2017's training images.")]
 KeptOut = Annotated[int, typer.Option(help="Images to keep out of training.")]
+Archive = Annotated[
+    Path | None,
+    typer.Option(help="Folder of more melanomas of the ISIC archive: 60 and all nevi kept out."),
+]
 External = Annotated[
     Path | None, typer.Option(help="CSV of `training external`: images kept out of training.")
 ]
@@ -100,7 +104,6 @@ TeacherRepo = Annotated[str, typer.Option(metavar="USER/REPO", help="The teacher
 StudentRepo = Annotated[
     str, typer.Option(metavar="USER/REPO", help="The student's, fp32 and INT8 together.")
 ]
-Private = Annotated[bool, typer.Option("--private", help="Make what is new private.")]
 PullRequest = Annotated[
     bool, typer.Option("--create-pr", help="Open pull requests instead of writing to main.")
 ]
@@ -108,16 +111,18 @@ Tag = Annotated[str | None, typer.Option(help="Name the pushed commits, such as 
 AllowDirty = Annotated[
     bool, typer.Option("--allow-dirty", help="Publish with changes that are in no commit.")
 ]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Write what would be uploaded, and upload nothing.")
-]
-DryOutput = Annotated[Path, typer.Option(help="Where --dry-run writes.")]
 Space = Annotated[str, typer.Argument(metavar="USER/SPACE")]
 OnHub = Annotated[
     str | None,
     typer.Option(metavar="USER/REPO@REVISION", help="Model on the Hub, left there."),
 ]
 Hardware = Annotated[str | None, typer.Option(help="Such as cpu-basic, cpu-upgrade or zero-a10g.")]
+Static = Annotated[
+    bool, typer.Option("--static", help="Only the page that screens on the phone: no server.")
+]
+Phone = Annotated[
+    bool, typer.Option(help="Beside the page on the server, that on the phone (needs npm).")
+]
 
 
 @dataclass(frozen=True)
@@ -235,6 +240,39 @@ class Training(Ham10000):
 
 
 @dataclass(frozen=True)
+class Takeover:
+    """What starting weights are made of."""
+
+    weights: Annotated[Path, typer.Option(help="Safetensors file of timm's efficientnet_lite1.")]
+    data: Annotated[Path, typer.Option(help="Folder of HAM10000, for its batch norms.")]
+    splits: Splits = Path("splits.csv")
+    output: Annotated[Path, typer.Option(help="File to write, for --init.")] = Path(
+        "efficientnet_b1_from_lite1.safetensors"
+    )
+    lite: Annotated[str, typer.Option(help="What the weights are of.")] = "efficientnet_lite1"
+    arch: Annotated[str, typer.Option(help="Its sibling.")] = "efficientnet_b1"
+    size: Annotated[int, typer.Option(help="Side of the square input, pixels.")] = 192
+
+
+@dataclass(frozen=True)
+class Upload:
+    """What is published, and whether it is."""
+
+    weights: Weights = WEIGHTS
+    private: Annotated[bool, typer.Option("--private", help="Make what is new private.")] = False
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Write what would be uploaded, and upload nothing.")
+    ] = False
+    output: Annotated[
+        Path | None, typer.Option(help="Where --dry-run writes [default: within runs].")
+    ] = None
+
+    def dry(self, usual: Path) -> Path | None:
+        """The folder to write instead of uploading, if so."""
+        return (self.output or usual) if self.dry_run else None
+
+
+@dataclass(frozen=True)
 class Pair:
     """The runs of a released pair."""
 
@@ -269,7 +307,7 @@ class Scored:
 
 def with_groups(command: Callable[..., None]) -> Callable[..., None]:
     """The command with every parameter that is a group replaced by the group's options."""
-    groups: dict[str, type] = {}
+    groups: dict[str, Any] = {}
     parameters: list[inspect.Parameter] = []
     for name, parameter in inspect.signature(command).parameters.items():
         if not is_dataclass(parameter.annotation):
@@ -280,7 +318,7 @@ def with_groups(command: Callable[..., None]) -> Callable[..., None]:
             inspect.Parameter(
                 field.name,
                 inspect.Parameter.KEYWORD_ONLY,
-                default=field.default,
+                default=inspect.Parameter.empty if field.default is MISSING else field.default,
                 annotation=field.type,
             )
             for field in fields(parameter.annotation)
@@ -296,5 +334,5 @@ def with_groups(command: Callable[..., None]) -> Callable[..., None]:
 
     grouped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     grouped.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    del grouped.__wrapped__  # type: ignore[attr-defined]
+    del grouped.__wrapped__
     return grouped

@@ -32,6 +32,12 @@ class HardLoss(_Frozen):
 
     name: Literal["focal", "cross_entropy"] = "focal"
     focal_gamma: float = Field(2.0, ge=0)
+    source_adjustment: float = Field(
+        0.0,
+        ge=0,
+        description="how much of a source's own share of melanomas the network is told while it "
+        "learns, so that it need not read the camera (training.learn.sources); 0 is off, 1 all",
+    )
 
 
 class Distillation(_Frozen):
@@ -44,6 +50,13 @@ class Distillation(_Frozen):
         ge=0,
         description="the teacher judges the views of so many epochs once, and the student sees "
         "them again and again; 0: new views every epoch, and the teacher judges each",
+    )
+    orientations: Literal[1, 2, 4, 8] = Field(
+        1, description="of each view, over which the teacher's probabilities are averaged"
+    )
+    turns: bool = Field(
+        False,
+        description="kept views are shown in any of their eight orientations, for one answer",
     )
 
 
@@ -64,6 +77,7 @@ class Augmentation(_Frozen):
     vignette: float = Field(0.0, ge=0, le=1, description="light lost in the corners, at most")
     border: float = Field(0.0, ge=0, le=1, description="probability of a dermatoscope's black rim")
     ruler: float = Field(0.0, ge=0, le=1, description="probability of ruler marks along a side")
+    blur: float = Field(0.0, ge=0, le=1, description="share of a 3x3 mean in the view, at most")
     erasing: float = Field(0.25, ge=0, le=1, description="probability of one erased rectangle")
     mixup: float = Field(
         0.0, ge=0, description="views are mixed in pairs, share from Beta(a, a); 0 is off"
@@ -106,6 +120,12 @@ class Recipe(_Frozen):
     seed: int = 20260723
 
     loss: HardLoss = HardLoss()
+    lesion_weight: float = Field(
+        0.0,
+        ge=0,
+        description="times the share of the melanoma map that lies beside the lesion, added to the "
+        "loss where there is a mask (training.learn.lesion); 0 is off",
+    )
     distillation: Distillation | None = None
     augmentation: Augmentation = Augmentation()
 
@@ -171,9 +191,7 @@ def parse_settings(
         if not key or not equals:
             raise RecipeError(f"--set takes KEY=VALUE, such as loss.name=focal: not {setting!r}.")
         if key in found:
-            raise RecipeError(
-                f"{key} is given twice, {found[key]!r} and {text!r}: give it once."
-            )
+            raise RecipeError(f"{key} is given twice, {found[key]!r} and {text!r}: give it once.")
         try:
             found[key] = yaml.safe_load(text)
         except yaml.YAMLError as error:

@@ -24,6 +24,7 @@ from mel_demo.manifest.checks import (
     Sha256,
     Text,
     absent,
+    digits,
     optional,
     refuse,
     refused_as,
@@ -35,7 +36,11 @@ from mel_demo.manifest.operating import Metrics, OperatingTable
 FORMAT = 1
 CLASS_NAMES = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
 MELANOMA = CLASS_NAMES.index("mel")
-SKIN_CANCER = tuple(CLASS_NAMES.index(name) for name in ("akiec", "bcc", "mel"))
+TARGETS = {
+    "melanoma": (MELANOMA,),
+    "skin_cancer": tuple(CLASS_NAMES.index(name) for name in ("akiec", "bcc", "mel")),
+}
+"""The classes that count as positive, by the question that is asked."""
 MODEL_KEYS = ("teacher", "student", "student_int8")
 REQUIRED_MODELS = ("teacher", "student")
 METRIC_NAMES = (
@@ -161,12 +166,16 @@ class Origin:
 
 @dataclass(frozen=True, config=CONFIG)
 class Quantisation(Origin):
-    """How an INT8 file was made, and from which."""
+    """How an INT8 file was made, and from which.
+
+    ``map_correlation``: of its melanoma maps with those of the other file, mean on validation.
+    """
 
     from_sha256: Sha256
     settings: Text
     onnxruntime: Text
     written: Text
+    map_correlation: Annotated[Number, digits(3)] | None = optional()
 
 
 @dataclass(frozen=True, kw_only=True, config=CONFIG)
@@ -246,8 +255,8 @@ class ModelSpec(Target):
                     raise refuse(wanted, "data", name, split)
         return self
 
-    def target(self, name: Literal["melanoma", "skin_cancer"]) -> Target:
-        """The measurements of one target; ManifestError where it was not measured."""
+    def target(self, name: str) -> Target:
+        """The measurements of one of TARGETS; ManifestError where it was not measured."""
         found = self if name == "melanoma" else self.skin_cancer
         if found is None:
             raise ManifestError(

@@ -15,7 +15,7 @@ from PIL import Image
 from mel_demo.decision import conformal, operating_point
 from mel_demo.decision.conformal import Band, Outcome
 from mel_demo.decision.operating_point import Decision, OperatingPoint
-from mel_demo.images import crop_box, open_image, shrink
+from mel_demo.images import crop_box, read_image, shrink
 from mel_demo.manifest import MELANOMA
 from mel_demo.pictures.overlay import evidence_strength, overlay
 from mel_demo.screening import Screener, Screening
@@ -79,7 +79,7 @@ def judge(screener: Screener, source: Path | bytes) -> tuple[Judged, dict[str, n
     Raises the ImageError family.
     """
     start = time.perf_counter()
-    screening = screener.screen(open_image(source))
+    screening = screener.screen(*read_image(source))
     judged = Judged(replace(screening, image=shrink(screening.image, LONGEST_SHOWN)), 0.0)
     maps = draw_maps(screener, judged, MELANOMA)
     return replace(judged, milliseconds=(time.perf_counter() - start) * 1000), maps

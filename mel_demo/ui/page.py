@@ -19,6 +19,7 @@ from mel_demo.decision.prevalence import DEFAULT_PREVALENCE, MAX_PREVALENCE, MIN
 from mel_demo.errors import MelDemoError
 from mel_demo.images import MAX_BYTES
 from mel_demo.manifest import MELANOMA
+from mel_demo.phone.serve import routes as phone_routes
 from mel_demo.screening import Screener
 from mel_demo.texts import LANGUAGES, Texts, catalogue, preferred
 from mel_demo.ui import case, scripts, verdict, view
@@ -366,6 +367,7 @@ def build(screener: Screener | None = None) -> gr.Blocks:
 def launch_options() -> dict[str, Any]:
     """What ``Blocks.launch`` is given everywhere: look, language, privacy and limits."""
     return {
+        "app_kwargs": {"routes": phone_routes()},
         "theme": theme(),
         "css_paths": STYLE,
         "head": HEAD,

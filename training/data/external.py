@@ -1,6 +1,6 @@
 """Images of other clinics, kept out of training: who is kept out, written down once.
 
-The file has one row an image of ISIC 2017: ``image_id,dx,split``, with split ``train``,
+The file has one row an image beyond HAM10000: ``image_id,dx,split``, with split ``train``,
 ``external`` (measured once per released model, like holdout) or ``near_copy`` (shows nearly the
 same picture as an external one, and is used for nothing).
 """
@@ -20,7 +20,7 @@ from sklearn.model_selection import train_test_split
 
 from training.data.frames import read_image
 from training.data.ham10000 import Images
-from training.data.isic import SQUASHED_ASPECT, Extra
+from training.data.isic import SQUASHED_ASPECT, Extra, read_extra
 from training.data.tables import read_table
 from training.errors import DataError
 from training.files import write_text
@@ -28,9 +28,23 @@ from training.provenance import sha256
 
 _COLUMNS = ("image_id", "dx", "split")
 COUNT = 400
+MELANOMAS = 60
 # Correlation of two grey thumbnails; in ISIC 2017, 11 of 2 million pairs are above it.
 NEAR = 0.97
 _THUMBNAIL = 24
+
+
+def divide_all(
+    isic2017: Path, archive: Path | None, count: int = COUNT, seed: int = 20260723
+) -> tuple[list[Extra], dict[str, str]]:
+    """Images of ISIC 2017 and of a selection of the archive, if given, and the split of each."""
+    extras = read_extra(isic2017)
+    split = divide(extras, count, seed)
+    if archive is not None:
+        more = read_extra(archive, split)
+        extras += more
+        split = part_near_copies(extras, split | divide_more(more, seed=seed))
+    return extras, split
 
 
 def divide(extras: Sequence[Extra], count: int = COUNT, seed: int = 20260723) -> dict[str, str]:
@@ -45,6 +59,28 @@ def divide(extras: Sequence[Extra], count: int = COUNT, seed: int = 20260723) ->
         ids, test_size=count, stratify=diagnoses, random_state=seed
     )  # sorted by id already, so that the folder's order changes nothing
     split = dict.fromkeys(train, "train") | dict.fromkeys(external, "external")
+    return part_near_copies(extras, split)
+
+
+def divide_more(
+    extras: Sequence[Extra], melanomas: int = MELANOMAS, seed: int = 20260723
+) -> dict[str, str]:
+    """Split of each image of a set that is nearly all melanomas, by id.
+
+    External are ``melanomas`` of them and all its nevi, so that the rest, which may be learned
+    from, says nothing of how its camera shows a nevus. Raises DataError when it has too few.
+    """
+    ids = [x.image_id for x in extras if x.dx == "mel"]
+    if not 0 < melanomas < len(ids):
+        raise DataError(f"{melanomas} of {len(ids)} melanomas cannot be kept out of training.")
+    _, external = train_test_split(ids, test_size=melanomas, random_state=seed)
+    split = {x.image_id: "external" if x.dx == "nv" else "train" for x in extras}
+    return split | dict.fromkeys(external, "external")
+
+
+def part_near_copies(extras: Sequence[Extra], split: dict[str, str]) -> dict[str, str]:
+    """The split, with training images that show nearly what an external one shows taken out."""
+    split = dict(split)
     for one, other in near_pairs(extras):
         pair = {split[one]: one, split[other]: other}
         if set(pair) == {"train", "external"}:
@@ -56,12 +92,12 @@ def near_pairs(extras: Sequence[Extra]) -> list[tuple[str, str]]:
     """Pairs of ids whose grey thumbnails correlate above NEAR."""
     tiles = []
     for extra in track(extras, description="Comparing images"):
-        tile = Image.fromarray(read_image(extra.path)).convert("L")
-        tile = np.asarray(tile.resize((_THUMBNAIL, _THUMBNAIL)), np.float32).ravel()
+        picture = Image.fromarray(read_image(extra.path)).convert("L")
+        tile = np.asarray(picture.resize((_THUMBNAIL, _THUMBNAIL)), np.float32).ravel()
         tiles.append((tile - tile.mean()) / max(float(tile.std()), 1e-6))
     grey = np.stack(tiles) / _THUMBNAIL
-    rows, columns = np.nonzero(np.triu(grey @ grey.T, 1) > NEAR)
-    return [(extras[a].image_id, extras[b].image_id) for a, b in zip(rows, columns, strict=True)]
+    pairs = np.argwhere(np.triu(grey @ grey.T, 1) > NEAR)
+    return [(extras[int(a)].image_id, extras[int(b)].image_id) for a, b in pairs]
 
 
 def write_external(extras: Sequence[Extra], split: dict[str, str], path: Path) -> None:
@@ -114,6 +150,7 @@ def as_images(extras: Sequence[Extra]) -> Images:
         labels=np.array([extra.label for extra in extras], np.int64),
         paths=tuple(extra.path for extra in extras),
         squashed_aspect=SQUASHED_ASPECT,
+        sources=np.array([extra.source for extra in extras]),
     )
 
 

@@ -89,22 +89,31 @@ def cached_frames(data: Path, image_ids: Sequence[str], cache: Path, height: int
 
 
 def frames_of(
-    paths: Mapping[str, Path], cache: Path, height: int, squashed_aspect: float | None = None
+    paths: Mapping[str, Path],
+    cache: Path,
+    height: int,
+    squashed_aspect: float | None = None,
+    enlarge: bool = False,
 ) -> Frames:
     """Frames of all ``paths``, in their order, from ``cache``.
 
+    ``enlarge``: of ``height`` whatever the images have, so that they can be joined with others.
     ``squashed_aspect``: width by height that square images had before they were squashed. The
     cache's name carries a hash of files, sizes and times, so that changed data is decoded anew and
     a half-written cache is never read.
     """
-    described = hashlib.sha256(f"{_FORMAT} {height} {squashed_aspect}".encode())
+    described = hashlib.sha256(f"{_FORMAT} {height} {squashed_aspect} {enlarge}".encode())
     for path in paths.values():
-        stat = path.stat()
+        try:
+            stat = path.stat()
+        except FileNotFoundError:
+            raise DataError(f"There is no {path}, which is to be learned from.") from None
         described.update(f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}\n".encode())
     stem = cache / f"frames-{described.hexdigest()[:16]}"
     index = stem.with_suffix(".json")
     if not index.is_file():
-        _write_frames(paths, stem, height, squashed_aspect)
+        least = height if enlarge else min(height, _lowest(paths, height))
+        _write_frames(paths, stem, least, squashed_aspect)
     written = json.loads(index.read_text(encoding="utf-8"))
     aspects: dict[str, float] = written["aspects"]
     return Frames(
@@ -125,7 +134,6 @@ def join_frames(parts: Sequence[Frames]) -> Frames:
 def _write_frames(
     paths: Mapping[str, Path], stem: Path, height: int, squashed_aspect: float | None
 ) -> None:
-    height = min(height, _lowest(paths, height))
     width = round(height * CACHE_ASPECT)
 
     def one(path: Path) -> tuple[np.ndarray, float]:

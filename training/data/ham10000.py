@@ -76,6 +76,7 @@ class Images:
     """The images of one split. ``labels`` int64 (N,), index into CLASS_NAMES.
 
     ``squashed_aspect``: width by height that square images had before they were squashed.
+    ``sources`` (N,): the data set of each image, where they come from several.
     """
 
     image_ids: tuple[str, ...]
@@ -83,6 +84,7 @@ class Images:
     labels: np.ndarray
     paths: tuple[Path, ...]
     squashed_aspect: float | None = None
+    sources: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.image_ids)
@@ -95,6 +97,7 @@ class Images:
             lesion_ids=self.lesion_ids[rows],
             labels=self.labels[rows],
             paths=tuple(self.paths[row] for row in rows),
+            sources=None if self.sources is None else self.sources[rows],
         )
 
 
@@ -178,7 +181,10 @@ def check(data: Path) -> DataCheck:
 
 
 def print_check(checked: DataCheck, data: Path, console: Console) -> None:
-    """The classes and sizes as a table, and by name what is missing, unreadable or far smaller."""
+    """The classes and sizes as a table, and by name what is missing, unreadable or far smaller.
+
+    DataError where an image cannot be used.
+    """
     table = Table("class", "images", "lesions", title=str(data))
     for dx, (images, lesions) in checked.counts().items():
         table.add_row(dx, str(images), str(lesions))
@@ -198,10 +204,9 @@ def print_check(checked: DataCheck, data: Path, console: Console) -> None:
     for line in named:
         console.print(line, style="red", markup=False)
     if not checked.complete:
-        console.print(
+        raise DataError(
             f"{len(checked.missing)} images are missing and {len(checked.unreadable)} unreadable. "
-            "Fetch them again, or remove their rows from the metadata.",
-            style="red",
+            "Fetch them again, or remove their rows from the metadata."
         )
 
 
@@ -226,6 +231,13 @@ def read_split(data: Path, splits: Path, split: str) -> Images:
         labels=np.array([CLASS_NAMES.index(row.dx) for row in rows], dtype=np.int64),
         paths=tuple(paths[row.image_id] for row in rows),
     )
+
+
+def cameras_of(data: Path, images: Images) -> np.ndarray:
+    """Which source of HAM10000 each image is from, or "HAM10000" where the table does not say."""
+    lines = read_table(find_metadata(data), ("image_id",))
+    named = {line["image_id"]: line.get("dataset") for _, line in lines}
+    return np.array([named.get(image_id) or "HAM10000" for image_id in images.image_ids])
 
 
 def _walk(data: Path) -> Iterator[tuple[Path, list[str], list[str]]]:

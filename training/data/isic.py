@@ -1,5 +1,7 @@
 """ISIC 2017, 2019 and 2020 in their original layout: more images to learn from, other cameras.
 
+A folder of a selection of the archive, with ``metadata.csv`` (image_id, dx), will do too.
+
 Their labels do not all fit the seven classes. Where a diagnosis has no class, or is not known, the
 image is still "not melanoma" (``NOT_MELANOMA``), which a loss over seven classes can use. Images
 that HAM10000 holds already (all of it is in ISIC 2019) are left out by image id. Knows nothing of
@@ -83,6 +85,11 @@ def _one_of_2020(line: dict[str, str]) -> str:
     return found
 
 
+def _one_of_archive(line: dict[str, str]) -> str:
+    dx = line["dx"].strip().lower()
+    return dx if dx in CLASS_NAMES else "not_mel"
+
+
 _LAYOUTS = (
     _Layout(
         "ISIC 2017",
@@ -112,6 +119,14 @@ _LAYOUTS = (
         "image_name",
         _one_of_2020,
     ),
+    _Layout(
+        "ISIC archive",
+        ("metadata.csv",),
+        ("images", "."),
+        ("image_id", "dx"),
+        "image_id",
+        _one_of_archive,
+    ),
 )  # fmt: skip
 _DUPLICATES_2020 = "ISIC_2020_Training_Duplicates.csv"
 
@@ -119,7 +134,7 @@ _DUPLICATES_2020 = "ISIC_2020_Training_Duplicates.csv"
 def read_extra(folder: Path, known: Collection[str] = ()) -> list[Extra]:
     """Images of a challenge's folder, sorted by id, without those whose id is in ``known``.
 
-    Raises DataError when the folder is none of the three, lacks an image, or has a line whose
+    Raises DataError when the folder is none of these, lacks an image, or has a line whose
     diagnosis cannot be read.
     """
     folder = Path(folder)
@@ -156,7 +171,8 @@ def _find(folder: Path) -> tuple[_Layout, Path]:
                 return layout, folder / name
     names = ", ".join(layout.tables[0] for layout in _LAYOUTS)
     raise DataError(
-        f"{folder} is not a folder of ISIC 2017, 2019 or 2020: it holds none of {names}."
+        f"{folder} is not a folder of ISIC 2017, 2019, 2020 or of a selection of the archive: it "
+        f"holds none of {names}."
     )
 
 

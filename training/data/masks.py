@@ -29,7 +29,7 @@ def read_masks(folder: Path, images: Images, preprocessing: Preprocessing) -> np
         )
     found = []
     for image_id, path in zip(images.image_ids, images.paths, strict=True):
-        mask = _read(folder / f"{image_id}_segmentation.png")
+        mask = _read(mask_path(folder, image_id))
         with Image.open(path) as image:
             wanted = image.width / image.height
         if abs(mask.shape[1] / mask.shape[0] / wanted - 1) > 0.02:
@@ -40,6 +40,11 @@ def read_masks(folder: Path, images: Images, preprocessing: Preprocessing) -> np
         square = prepare(np.repeat(mask[..., None], 3, axis=2), preprocessing)
         found.append(square[..., 0] > 127)
     return np.stack(found)
+
+
+def mask_path(folder: Path, image_id: str) -> Path:
+    """Where the mask of an image lies."""
+    return folder / f"{image_id}_segmentation.png"
 
 
 def _read(path: Path) -> np.ndarray:

@@ -22,9 +22,14 @@ class LabelLoss(nn.Module):
         super().__init__()
         self.options = options
 
-    def forward(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Scalar loss."""
+    def forward(
+        self, logits: torch.Tensor, labels: torch.Tensor, offsets: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Scalar loss. ``offsets`` (N,), of ``sources``, are added to the melanoma logits."""
         logits = logits.float()
+        if offsets is not None:
+            melanoma = F.one_hot(labels.new_tensor(MELANOMA), logits.shape[1])
+            logits = logits + self.options.source_adjustment * offsets[:, None] * melanoma
         partial = labels == logits.shape[1]
         # Any class will do where the class is not known: that value is not used.
         known = labels.masked_fill(partial, MELANOMA)

@@ -43,7 +43,7 @@ def build(
             num_classes=len(CLASS_NAMES),
             **options,
         )
-        if "img_size" in options:
+        if size is not None and "img_size" in options:
             with torch.no_grad():
                 network.eval()(torch.zeros(1, 3, size, size))
             network.train()
@@ -99,7 +99,7 @@ def has_one_size(architecture: str) -> bool:
     return known is not None and known.fixed_input_size
 
 
-def _output_layers(network: nn.Module) -> list[nn.Linear | nn.Conv2d]:
+def _output_layers(network: Any) -> list[nn.Linear | nn.Conv2d]:
     """The last layers: two in a distilled transformer, a convolution in a few architectures."""
     heads = network.get_classifier()
     layers = [
@@ -145,7 +145,7 @@ def _fitting(
     return {k: stored[k] for k, v in wanted.items() if k in stored and stored[k].shape == v.shape}
 
 
-def _classifier_names(network: nn.Module) -> tuple[str, ...]:
+def _classifier_names(network: Any) -> tuple[str, ...]:
     names = network.pretrained_cfg.get("classifier", "classifier")
     return (names,) if isinstance(names, str) else tuple(names)
 
@@ -176,13 +176,16 @@ def as_released(network: nn.Module) -> nn.Module:
 
 def _fold(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
     """Move ``norm``'s scale into ``convolution``; ``norm`` keeps the shift, exactly."""
-    scale = norm.weight / (norm.running_var + norm.eps).sqrt()
-    before = 0.0 if convolution.bias is None else convolution.bias
-    norm.bias.copy_(norm.bias + (before - norm.running_mean) * scale)
+    mean, variance = norm.running_mean, norm.running_var
+    if mean is None or variance is None:
+        return  # it normalises by each batch, which cannot be folded
+    scale = norm.weight / torch.sqrt(variance + norm.eps)
+    before = torch.zeros_like(mean) if convolution.bias is None else convolution.bias
+    norm.bias.copy_(norm.bias + (before - mean) * scale)
     convolution.weight.mul_(scale.view(-1, 1, 1, 1))
     if convolution.bias is not None:
         convolution.bias.zero_()
     norm.weight.fill_(1)
-    norm.running_mean.zero_()
-    norm.running_var.fill_(1)
+    mean.zero_()
+    variance.fill_(1)
     norm.eps = 0.0

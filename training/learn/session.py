@@ -14,17 +14,22 @@ from torch import nn
 from mel_demo.manifest import CLASS_NAMES, MELANOMA, Preprocessing
 from training.data.external import read_external, training_images
 from training.data.frames import cached_frames, frames_of, join_frames, prepare_images
-from training.data.ham10000 import read_split
+from training.data.ham10000 import cameras_of, read_split
 from training.data.isic import SQUASHED_ASPECT, read_extra
+from training.data.masks import MASKS, mask_path
 from training.data.splits import read_splits
-from training.errors import DataError, RecipeError
+from training.errors import DataError, ExportError, RecipeError
 from training.learn.batches import Batches
+from training.learn.cam import head_of
 from training.learn.loop import Run, train
 from training.learn.networks import build, has_one_size
 from training.learn.run_folder import BEST, RunRecord, load_record, load_run
+from training.learn.sources import offsets as source_offsets
 from training.learn.trackers import check_tracker
 from training.provenance import sha256, short_name
 from training.recipe import Recipe
+
+MASK_HEIGHT = 96  # pixels of a lesion mask as it is kept: evidence maps are far coarser
 
 
 def train_session(
@@ -71,6 +76,8 @@ def train_session(
         drop_rate=recipe.drop_rate,
         size=recipe.size,
     )
+    console = Console(highlight=False, soft_wrap=True, quiet=not accelerator.is_main_process)
+    _say_what_cannot_follow(recipe, network, console)
     preprocessing = Preprocessing(
         size=recipe.size,
         max_aspect_ratio=recipe.max_aspect_ratio,
@@ -104,12 +111,10 @@ def train_session(
         batches,
         accelerator,
     )
-    if accelerator.is_main_process:
-        Console(highlight=False, soft_wrap=True).print(
-            f"{record.role} {record.architecture}: best validation ROC-AUC "
-            f"{record.best_roc_auc:.4f} in epoch {record.best_epoch} of {record.epochs}, "
-            f"{record.hours:.2f} h, {output}"
-        )
+    console.print(
+        f"{record.role} {record.architecture}: best validation ROC-AUC {record.best_roc_auc:.4f} "
+        f"in epoch {record.best_epoch} of {record.epochs}, {record.hours:.2f} h, {output}"
+    )
     return record
 
 
@@ -131,6 +136,18 @@ def refuse_unfit(training: np.ndarray, validation: np.ndarray) -> None:
             f"{melanomas} of {len(validation)} validation images are melanomas: ROC-AUC, by which "
             "weights are kept, needs melanomas and others. Divide the images again with "
             "`python -m training splits`."
+        )
+
+
+def _say_what_cannot_follow(recipe: Recipe, network: nn.Module, console: Console) -> None:
+    """Before training: `export` takes only what the evidence map has a closed form for."""
+    try:
+        head_of(network)
+    except ExportError as error:
+        console.print(
+            f"{recipe.architecture} can be trained and teach, but not be exported. {error}",
+            style="yellow",
+            markup=False,
         )
 
 
@@ -182,6 +199,13 @@ def _batches(
     parts = [cached_frames(data, training.image_ids, cache, recipe.cache_height)]
     data_sha256 = {"HAM10000": parts[0].sha256}
     labels, sources = list(training.labels), {"HAM10000": len(training.labels)}
+    cameras = list(cameras_of(data, training))
+    masks = None
+    if recipe.lesion_weight:
+        folder = data / MASKS
+        files = {image_id: mask_path(folder, image_id) for image_id in training.image_ids}
+        masks = frames_of(files, cache, MASK_HEIGHT)
+        data_sha256["lesion masks"] = masks.sha256
     if more and external is None:
         raise RecipeError(
             "More images need --external, the file that says which of them are kept out of "
@@ -197,16 +221,17 @@ def _batches(
         # Frames of one shape, so that a batch is one array.
         height = parts[0].pixels.shape[1]
         paths = {extra.image_id: extra.path for extra in found}
-        frames = frames_of(paths, cache, height, SQUASHED_ASPECT)
-        if frames.pixels.shape[1] != height:
-            raise DataError(
-                f"{folder} holds an image lower than {height} pixels, the height of the frames of "
-                f"{data}: set cache_height in the recipe to {frames.pixels.shape[1]}."
-            )
+        frames = frames_of(paths, cache, height, SQUASHED_ASPECT, enlarge=True)
         parts.append(frames)
         data_sha256[found[0].source] = frames.sha256
         labels += [extra.label for extra in found]
         sources[found[0].source] = len(found)
+        cameras += [found[0].source] * len(found)
+    offsets = None
+    if recipe.loss.source_adjustment:
+        melanoma = np.array(labels) == MELANOMA
+        own = np.arange(len(labels)) < len(training.labels)
+        offsets = source_offsets(melanoma, np.array(cameras), own)
     return Batches(
         frames=join_frames(parts) if len(parts) > 1 else parts[0],
         labels=np.array(labels, np.int64),
@@ -216,6 +241,9 @@ def _batches(
         sources=sources,
         external_sha256=sha256(external) if external is not None and more else None,
         data_sha256=data_sha256,
+        offsets=offsets,
+        masks=masks,
+        validation_sources=cameras_of(data, validation),
     )
 
 

@@ -106,7 +106,8 @@ def upload(
     files = {path.relative_to(folder).as_posix(): path for path in _files(folder)}
     with explained(f"Upload to {repo}"):
         old = set(api.list_repo_files(repo, repo_type=kind)) - files.keys() - {".gitattributes"}
-        operations = [CommitOperationAdd(name, path) for name, path in sorted(files.items())]
+        operations: list[CommitOperationAdd | CommitOperationDelete] = []
+        operations += [CommitOperationAdd(name, path) for name, path in sorted(files.items())]
         operations += [CommitOperationDelete(name) for name in sorted(old)]
         made = api.create_commit(
             repo, operations, commit_message=message, repo_type=kind, create_pr=create_pr
@@ -116,7 +117,8 @@ def upload(
             named = api.repo_info(repo, revision=tag, repo_type=kind).sha
             if named != made.oid:
                 raise PublishError(
-                    f"Tag {tag} of {repo} already names commit {named[:12]}, not {made.oid[:12]}. "
+                    f"Tag {tag} of {repo} already names commit {str(named)[:12]}, not "
+                    f"{made.oid[:12]}. "
                     "A tag that was given is not moved: choose another."
                 )
     return Pushed(repo, made.oid, made.pr_url or made.commit_url)

@@ -21,9 +21,9 @@ from mel_demo.images import normalise, prepare
 from mel_demo.manifest import Interval, OutOfDistribution, Preprocessing, Refused
 from training.data.measurable import Pixels
 from training.data.not_dermoscopy import Other
+from training.learn.cam import inner_means
 from training.measure.intervals import clopper_pearson
 from training.measure.scores import open_session
-from training.release.cam import inner_means
 from training.release.onnx_file import DISTANCE
 
 METHOD = (

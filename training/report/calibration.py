@@ -23,12 +23,21 @@ from training.words import show
 
 
 @dataclass(frozen=True)
+class Errors:
+    """Of a model's melanoma probabilities."""
+
+    ece: Interval
+    brier: Interval
+    log_loss: float
+
+
+@dataclass(frozen=True)
 class TemperatureFit:
-    """One model on validation; ``before`` and ``after`` hold ECE, Brier score and log-loss."""
+    """One model on validation."""
 
     temperature: float
-    before: dict[str, Interval | float]
-    after: dict[str, Interval | float]
+    before: Errors
+    after: Errors
 
 
 def write_calibration(
@@ -49,7 +58,8 @@ def write_calibration(
     found = {key: fit_and_measure(model) for key, model in scored.items()}
     table = Table("validation", "temperature", "ECE before", "after", "Brier before", "after")
     for key, model in found.items():
-        cells = [show(values[name]) for name in ("ece", "brier") for values in _both(model)]
+        before, after = model.before, model.after
+        cells = [show(x) for x in (before.ece, after.ece, before.brier, after.brier)]
         table.add_row(key, f"{model.temperature:.3f}", *cells)
     Console().print(table)
     plain, fitted = (
@@ -61,8 +71,8 @@ def write_calibration(
     )
     figure = plots.reliability_diagram(fitted, before=plain)
     alt = "Reliability on validation: " + "; ".join(
-        f"{key} at temperature {model.temperature:.2f}, ECE {show(model.after['ece'])} after "
-        f"{show(model.before['ece'])}"
+        f"{key} at temperature {model.temperature:.2f}, ECE {show(model.after.ece)} after "
+        f"{show(model.before.ece)}"
         for key, model in found.items()
     )
     write_text(output, svg.standalone(figure, output.stem, alt))
@@ -88,16 +98,15 @@ def fit_and_measure(model: Scored) -> TemperatureFit:
     bootstrap = Bootstrap(scores.lesion_ids)
     weights, lesions = bootstrap.image_weights(), len(np.unique(scores.lesion_ids))
 
-    def errors(temperature: float) -> dict[str, Interval | float]:
+    def errors(temperature: float) -> Errors:
         judged = replace(scores, temperature=temperature).judged()
-        return {
-            "ece": interval(ece(judged), ece(judged, weights), lesions, centred=True),
-            "brier": interval(brier(judged), brier(judged, weights), lesions),
-            "log_loss": melanoma_log_loss(scores.logits, scores.labels, temperature),
-        }
+        of_ece, of_brier = (
+            (float(metric(judged)), np.asarray(metric(judged, weights))) for metric in (ece, brier)
+        )
+        return Errors(
+            ece=interval(*of_ece, lesions, centred=True),
+            brier=interval(*of_brier, lesions),
+            log_loss=melanoma_log_loss(scores.logits, scores.labels, temperature),
+        )
 
     return TemperatureFit(fitted, errors(1.0), errors(fitted))
-
-
-def _both(found: TemperatureFit) -> tuple[dict[str, Interval | float], dict[str, Interval | float]]:
-    return found.before, found.after

@@ -57,7 +57,7 @@ def gather(runs: dict[str, Path], weights: Path | None, given: Measurable, split
         for role, record in records.items():
             _check_released(runs[role], record, manifest.models[role])
     histories = {role: read_metrics(folder) for role, folder in runs.items()}
-    if manifest is not None:
+    if manifest is not None and weights is not None:
         scored = score_weights(manifest, weights, given.pixels(split))
     else:
         scored = {role: score_run(folder, given, split) for role, folder in runs.items()}

@@ -23,7 +23,7 @@ from training.files import replacing, write_text
 from training.learn.run_folder import RunRecord
 from training.measure.evaluate import HOLDOUT_NOTE
 from training.provenance import command, git_commit, now, sha256, short_name
-from training.release.folder import DOI, LICENCE, NAME
+from training.release.described import DOI, LICENCE, NAME
 from training.report import svg
 from training.report.gather import Gathered, gather
 from training.report.plots import CALLED

@@ -3,7 +3,9 @@
 Knows what a reader must be told to read a figure; how it is drawn stands in ``plots``.
 """
 
+import math
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -147,11 +149,11 @@ def _ranking(gathered: Gathered, judged: dict[str, Judged]) -> Section:
         for key, found in metrics.items()
     }
     at_95 = {key: counts(found, [thresholds[key]])[0] for key, found in judged.items()}
-    areas = {key: found["roc_auc"].value for key, found in metrics.items()}
-    averages = {key: found["average_precision"].value for key, found in metrics.items()}
+    areas = {key: _value(found["roc_auc"]) for key, found in metrics.items()}
+    averages = {key: _value(found["average_precision"]) for key, found in metrics.items()}
     reached = listed(
         f"the {CALLED[key]} catches {show(Interval(a.value, None, None), percent=True)} of the "
-        f"melanomas and refers {percent(1 - b.value)} of the others"
+        f"melanomas and refers {percent(1 - _value(b))} of the others"
         for key, (a, b) in points.items()
     )
     referred = listed(
@@ -188,7 +190,7 @@ def _ranking(gathered: Gathered, judged: dict[str, Judged]) -> Section:
 
 
 def _probabilities(gathered: Gathered, judged: dict[str, Judged]) -> Section:
-    eces = {key: found["ece"].value for key, found in gathered.evaluation.metrics.items()}
+    eces = {key: _value(found["ece"]) for key, found in gathered.evaluation.metrics.items()}
     temperatures = {key: found.scores.temperature for key, found in gathered.scored.items()}
     before = {
         key: replace(gathered.scored[key].scores, temperature=1.0).judged()
@@ -282,11 +284,15 @@ def _pair(gathered: Gathered, judged: dict[str, Judged]) -> Panel:
     )
 
 
+def _value(interval: Interval) -> float:
+    return math.nan if interval.value is None else interval.value
+
+
 def _values(values: dict[str, float]) -> str:
     return listed(f"{CALLED[key]} {value:.3f}" for key, value in values.items())
 
 
-def listed(parts) -> str:
+def listed(parts: Iterable[str]) -> str:
     """ "a", "a and b", "a, b and c"."""
     *first, last = parts
     return f"{', '.join(first)} and {last}" if first else last

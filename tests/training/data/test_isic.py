@@ -8,6 +8,7 @@ from mel_demo.manifest import MELANOMA
 from tests.support.tiny_isic import write_isic2017, write_isic2019, write_isic2020
 from training.data.external import (
     divide,
+    divide_more,
     external_images,
     read_external,
     training_images,
@@ -50,7 +51,7 @@ def test_images_of_ham10000_and_published_second_copies_are_left_out(tmp_path):
 
 
 def test_what_cannot_be_read_is_named(tmp_path):
-    with pytest.raises(DataError, match="not a folder of ISIC 2017, 2019 or 2020"):
+    with pytest.raises(DataError, match="not a folder of ISIC 2017, 2019, 2020 or"):
         read_extra(tmp_path)
     folder = write_isic2020(tmp_path / "2020")
     table = folder / "ISIC_2020_Training_GroundTruth.csv"
@@ -134,3 +135,19 @@ def test_frames_of_two_sets_join_and_squashed_squares_are_put_right(tmp_path):
     )
     assert shown.shape == (12, 32, 32, 3)
     assert not np.array_equal(shown, taken_as_square)
+
+
+def test_of_a_set_of_melanomas_all_nevi_are_kept_out_and_what_has_no_class_is_no_melanoma(tmp_path):
+    kinds = ["mel"] * 8 + ["nv"] * 3 + ["df", "scc"]
+    lines = [f"ISIC_{number},{dx}" for number, dx in enumerate(kinds)]
+    (tmp_path / "metadata.csv").write_text("\n".join(["image_id,dx", *lines]) + "\n")
+    for number in range(len(kinds)):
+        (tmp_path / f"ISIC_{number}.jpg").touch()
+    found = read_extra(tmp_path)
+    assert sorted({extra.dx for extra in found}) == ["df", "mel", "not_mel", "nv"]
+    split = divide_more(found, melanomas=5)
+    external = sorted(extra.dx for extra in found if split[extra.image_id] == "external")
+    assert external == ["mel"] * 5 + ["nv"] * 3
+    assert {split[extra.image_id] for extra in found} == {"train", "external"}
+    with pytest.raises(DataError, match="8 of 8 melanomas"):
+        divide_more(found, melanomas=8)

@@ -18,7 +18,7 @@ from mel_demo.images import open_image
 from mel_demo.manifest import load_manifest
 from mel_demo.screening import Screener
 from tests.support.tiny_export import export_tiny
-from training.errors import PublishError
+from training.errors import PublishError, RunError
 from training.publish import push
 from training.publish.repository import empty_sections, hub_card
 
@@ -200,7 +200,7 @@ def test_a_run_that_is_not_the_released_one_is_refused(weights, runs, tmp_path, 
     state = load_file(other / "best.safetensors")
     state["classifier.bias"] += torch.arange(7.0)
     save_file(state, other / "best.safetensors")
-    with pytest.raises(PublishError, match=r"is not the run that student\.onnx.*--student-run"):
+    with pytest.raises(RunError, match=r"is not the run that student\.onnx.*--student-run"):
         push.write_folders(
             REPOS, weights, {**runs, "student": other}, tmp_path / "out", allow_dirty=True
         )
