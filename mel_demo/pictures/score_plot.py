@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from mel_demo.manifest import Distribution, Scores
+from mel_demo.manifest import Distribution, ScoresByTruth
 
 TICKS = (0.001, 0.01, 0.1, 0.5, 0.9, 0.99)
 _WIDTH, _HEIGHT, _PAD = 320, 96, 10
@@ -43,7 +43,7 @@ class PlotWords:
 
 
 def score_plot_svg(
-    scores: Scores | Distribution,
+    scores: ScoresByTruth | Distribution,
     threshold: float,
     probability: float | None,
     words: PlotWords,
@@ -120,10 +120,10 @@ def _tick(probability: float, words: PlotWords) -> Markup:
     ).format(place(probability), _FLOOR, _HEIGHT - 3, words.tick(probability))
 
 
-def _heights(scores: Scores | Distribution) -> list[np.ndarray]:
+def _heights(scores: ScoresByTruth | Distribution) -> list[np.ndarray]:
     """Densities (_BINS,) of positives and of others, 0..1 of the taller heap's top."""
     edges = np.linspace(LEFT, RIGHT, _BINS + 1)
-    if isinstance(scores, Scores):
+    if isinstance(scores, ScoresByTruth):
         densities = [
             np.histogram(np.clip([_log_odds(p) for p in group], LEFT, RIGHT), edges)[0]
             for group in (scores.positive, scores.negative)

@@ -5,14 +5,14 @@ from xml.etree import ElementTree
 
 import pytest
 
-from mel_demo.manifest import Distribution, Scores
+from mel_demo.manifest import Distribution, ScoresByTruth
 from mel_demo.pictures.score_plot import TICKS, PlotWords, place, score_plot_svg
 from tests.support import plausible
 
 SVG = "{http://www.w3.org/2000/svg}"
 WORDS = PlotWords("this image: 23 %", "Melanomas", "Others", lambda p: f"{100 * p:g} %")
 BASE = 42
-SCORES = Scores((0.4, 0.5, 0.6), (0.004, 0.005, 0.006, 0.3))
+SCORES = ScoresByTruth((0.4, 0.5, 0.6), (0.004, 0.005, 0.006, 0.3))
 DISTRIBUTION = plausible.evidence("teacher").distribution
 
 
