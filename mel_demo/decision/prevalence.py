@@ -113,22 +113,24 @@ def natural_frequencies(
 ) -> Frequencies:
     """``people`` divided by truth and decision; rates 0..1, prevalence as ``check_prevalence``.
 
-    Melanomas are rounded first, then each group is divided by its rate; a half counts as an error
-    (missed, false alarm). Whole people are coarse where melanoma is rare: one melanoma among 1,000
-    is found or missed, nothing between.
+    Whole people by the largest remainder, so that the four groups add up to ``people`` and each is
+    less than one off; of equal remainders the errors (missed, false alarms) are rounded up. Whole
+    people are coarse where melanoma is rare: one melanoma among 1,000 is found or missed, nothing
+    between.
     """
     p = check_prevalence(prevalence)
-    melanomas = math.floor(p * people + 0.5)
-    others = people - melanomas
-    found = math.ceil(sensitivity * melanomas - 0.5)
-    cleared = math.ceil(specificity * others - 0.5)
-    return Frequencies(
-        found=found,
-        missed=melanomas - found,
-        false_alarms=others - cleared,
-        cleared=cleared,
-        expected_missed=(1 - sensitivity) * p * people,
-    )
+    # Errors first: sorting keeps the order of equal remainders (floats blur their last digit).
+    expected = {
+        "missed": (1 - sensitivity) * p * people,
+        "false_alarms": (1 - specificity) * (1 - p) * people,
+        "found": sensitivity * p * people,
+        "cleared": specificity * (1 - p) * people,
+    }
+    counts = {group: math.floor(number + 1e-9) for group, number in expected.items()}
+    by_remainder = sorted(expected, key=lambda group: round(counts[group] - expected[group], 9))
+    for group in by_remainder[: people - sum(counts.values())]:
+        counts[group] += 1
+    return Frequencies(**counts, expected_missed=expected["missed"])
 
 
 def _ratio(part: float, rest: float) -> float | None:
