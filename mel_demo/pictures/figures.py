@@ -47,8 +47,8 @@ def roc_figure(
 ) -> go.Figure:
     """ROC on a split of every model, its chosen point, and that point's 95 % intervals as whiskers.
 
-    ``points``: the operating point of each model key. ``names``: what to call each model. Axes run from 0 to 100 %; the curve passes
-    through the thresholds of the operating table.
+    ``points``: the operating point of each model key. ``names``: what to call each model.
+    Axes run from 0 to 100 %; the curve passes through the thresholds of the operating table.
     """
     data = []
     for key, point in points.items():

@@ -1,5 +1,5 @@
 // Runs in the head, before Gradio: the language first, then what a click does without the server.
-const melanomaPage = (() => {
+(() => {
   const spoken = ['en', 'de', 'es'];
   let kept = null;
   try { kept = localStorage.getItem('mel-language'); } catch { /* storage may be forbidden */ }
@@ -14,28 +14,9 @@ const melanomaPage = (() => {
     if (chosen === language) return;
     try {
       localStorage.setItem('mel-language', chosen);
-      const shown = document.querySelector('#upload img');
-      if (shown) sessionStorage.setItem('mel-image', shown.src);
     } catch { /* then nothing is remembered */ }
     location.reload();
   };
-  const choose = (file) => {
-    const input = document.querySelector('#upload input[type=file]');
-    if (!input) return;
-    const carrier = new DataTransfer();
-    carrier.items.add(file);
-    input.files = carrier.files;
-    input.dispatchEvent(new Event('change', { bubbles: true }));
-  };
-  const restore = async () => {
-    document.documentElement.lang = language;
-    const address = sessionStorage.getItem('mel-image');
-    if (!address) return;
-    sessionStorage.removeItem('mel-image');
-    const answer = await fetch(address).catch(() => null);
-    if (answer?.ok) choose(new File([await answer.blob()], 'image'));
-  };
-
   const view = { zoom: 1, x: 0, y: 0 };
   const show = () => {
     const most = 50 * (view.zoom - 1);
@@ -119,5 +100,4 @@ const melanomaPage = (() => {
     if (waited && answered && innerWidth <= 640) now.scrollIntoView({ block: 'start' });
   };
   new MutationObserver(follow).observe(document, { childList: true, subtree: true, characterData: true });
-  return { restore };
 })();

@@ -13,6 +13,7 @@ from typing import Any
 
 import gradio as gr
 from markupsafe import escape
+from starlette.middleware import Middleware
 
 from mel_demo.decision import operating_point
 from mel_demo.decision.operating_point import DEFAULT_TARGET, MAX_TARGET, MIN_TARGET, OperatingPoint
@@ -24,6 +25,7 @@ from mel_demo.screening import Screener
 from mel_demo.texts import LANGUAGES, Texts, catalogue
 from mel_demo.ui import case, scripts, verdict, view
 from mel_demo.ui.case import SHOWN_MODELS, Judged, Setting
+from mel_demo.ui.early import EarlyScript
 from mel_demo.ui.layout import PRESETS, TRANSLATIONS, Layout
 from mel_demo.ui.theme import HEAD, STYLE, theme
 from mel_demo.ui.upload import image_input
@@ -372,6 +374,7 @@ def launch_options() -> dict[str, Any]:
         "i18n": TRANSLATIONS,
         "footer_links": ["api"],
         "pwa": False,
+        "app_kwargs": {"middleware": [Middleware(EarlyScript)]},
         "run_history": False,
         "share": False,
         "enable_monitoring": False,

@@ -17,7 +17,7 @@ START = f"""(sensitivity, prevalence) => {{
   ];
 }}"""
 """Target sensitivity and prevalence in percent -> those that the page's address carries, and the
-language that LANGUAGE has chosen."""
+language that page.js has chosen."""
 
 REMEMBER = """(sensitivity, prevalence) => {
   const address = new URL(location);
@@ -33,10 +33,9 @@ LOADED = """(names) => {
     const button = document.querySelectorAll('#examples button')[index];
     if (button) button.ariaLabel = button.title = name;
   });
-  melanomaPage.restore();
 }"""
 """JSON list of titles -> the drawings' buttons named by them (Gradio leaves them without a name),
-the document by its heading, and the image of before a change of language put back."""
+the document by its heading."""
 
 COPY = """async () => {
   const button = document.querySelector('#link');

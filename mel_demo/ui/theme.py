@@ -5,12 +5,11 @@ from pathlib import Path
 import gradio as gr
 
 STYLE = Path(__file__).with_name("style.css")
-HEAD = f"""<style>
-@media (max-width: 640px) {{ .gradio-container > .main {{ padding: 12px 14px !important; }} }}
-</style>
-<script>{Path(__file__).with_name("page.js").read_text(encoding="utf-8")}</script>"""
-"""What style.css cannot reach, as Gradio confines its rules to the page's inside; and page.js,
-which must run before Gradio."""
+HEAD = """<style>
+@media (max-width: 640px) { .gradio-container > .main { padding: 12px 14px !important; } }
+body.judged #stage > .styler { grid-template-columns: minmax(0, 1fr) !important; }
+</style>"""
+"""What style.css cannot reach, as Gradio confines its rules to the page's inside."""
 _SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
 _MONO = ("ui-monospace", "Menlo", "Consolas", "monospace")
 

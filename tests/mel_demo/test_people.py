@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import pytest
 
 from mel_demo.decision.prevalence import Frequencies, natural_frequencies
-from mel_demo.figure_words import ENGLISH
+from mel_demo.texts import Texts
 from mel_demo.pictures.people import COLOURS, COLUMNS, people_svg
 from tests.mel_demo.test_figures import luminance
 
