@@ -19,6 +19,7 @@ OTHER_CANCERS = tuple(index for index in SKIN_CANCER if index != MELANOMA)
 NEIGHBOURS = 130
 """How many measured images a score is set among."""
 _Z = 1.959964
+_NEVUS = CLASS_NAMES.index("nv")
 
 
 class Outcome(StrEnum):
@@ -82,7 +83,8 @@ def call(
 ) -> Call:
     """One model's decision on the seven probabilities in the order of CLASS_NAMES."""
     probability = target_probability(probabilities, target)
-    leading = max(range(len(CLASS_NAMES)), key=lambda index: probabilities[index])
+    # Of equals the commonest class, the mole.
+    leading = max(range(len(CLASS_NAMES)), key=lambda i: (probabilities[i], i == _NEVUS))
     close = band is not None and band.low <= probability < band.high
     return Call(probability, point, leading, close)
 

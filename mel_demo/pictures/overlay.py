@@ -76,7 +76,7 @@ def overlay(
     box: tuple[int, int, int, int],
     strength: float,
 ) -> np.ndarray:
-    """An image, uint8 (height, width, 3), with the bands of ``bands`` over it, of the same shape."""
+    """An image, uint8 (height, width, 3), with the bands of ``bands`` over it."""
     height, width = rgb.shape[:2]
     above = Image.fromarray(bands((width, height), evidence_map, box, strength), "RGBA")
     picture = Image.fromarray(rgb).convert("RGBA")
