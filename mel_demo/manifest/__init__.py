@@ -39,6 +39,7 @@ from mel_demo.manifest.models import (
     SplitSizes,
     Target,
     Training,
+    target_probability,
 )
 from mel_demo.manifest.operating import (
     Counts,
@@ -92,6 +93,7 @@ __all__ = [
     "Yield",
     "load_manifest",
     "plain",
+    "target_probability",
     "to_json",
     "verify_weights",
 ]

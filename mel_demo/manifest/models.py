@@ -1,6 +1,8 @@
 """The released models and the manifest that holds them: the outer layout of manifest.json."""
 
 import hashlib
+import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
@@ -41,6 +43,16 @@ TARGETS = {
     "skin_cancer": tuple(CLASS_NAMES.index(name) for name in ("akiec", "bcc", "mel")),
 }
 """The classes that count as positive, by the question that is asked."""
+
+
+def target_probability(probabilities: Sequence[float], target: str) -> float:
+    """Of class probabilities (7,), summed exactly: the same on every machine, whatever the order.
+
+    A threshold is one of these numbers itself, so that a bit more or less would decide otherwise.
+    """
+    return min(math.fsum(probabilities[index] for index in TARGETS[target]), 1.0)
+
+
 MODEL_KEYS = ("teacher", "student", "student_int8")
 REQUIRED_MODELS = ("teacher", "student")
 METRIC_NAMES = (
