@@ -7,10 +7,11 @@ released ones.
 import base64
 import io
 import os
+import struct
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 # In CI the tests run, and fail, without Playwright or Chromium.
 if not os.environ.get("CI"):
@@ -63,6 +64,23 @@ def encoded(image: Image.Image, form: str, **options) -> bytes:
     return buffer.getvalue()
 
 
+def display_p3() -> bytes:
+    """The profile of sRGB with the primaries of a phone's camera (as ICC has them, for D50)."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    primaries = {
+        b"rXYZ": (0.51512, 0.24120, -0.00105),
+        b"gXYZ": (0.29198, 0.69225, 0.04189),
+        b"bXYZ": (0.15710, 0.06657, 0.78407),
+    }
+    (tags,) = struct.unpack_from(">I", profile, 128)
+    for entry in range(132, 132 + 12 * tags, 12):
+        name, offset = struct.unpack_from(">4sI", profile, entry)
+        if name in primaries:
+            fixed = (round(value * 65536) for value in primaries[name])
+            struct.pack_into(">3i", profile, offset + 8, *fixed)
+    return bytes(profile)
+
+
 def odd_files() -> dict[str, bytes]:
     """One drawing in every form that a browser decodes."""
     image = draw_lesion("mel", seed=3, size=(320, 240))
@@ -86,6 +104,8 @@ def odd_files() -> dict[str, bytes]:
         "PNG, palette": encoded(image.quantize(64), "PNG"),
         "PNG, 1 bit": encoded(image.convert("1"), "PNG"),
         "PNG, broken profile": encoded(image, "PNG", icc_profile=profile),
+        "JPEG, Display P3": encoded(image, "JPEG", quality=95, icc_profile=display_p3()),
+        "PNG, Display P3": encoded(image, "PNG", icc_profile=display_p3()),
         "JPEG, grey": encoded(image.convert("L"), "JPEG"),
         "JPEG, CMYK": encoded(image.convert("CMYK"), "JPEG"),
         "JPEG, progressive 4:2:0": encoded(image, "JPEG", progressive=True, subsampling=2),
