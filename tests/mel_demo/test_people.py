@@ -59,10 +59,10 @@ def test_its_name_and_its_legend_say_all_four_numbers():
     root = ElementTree.fromstring(people_svg(natural_frequencies(0.95, 0.6, 0.02), Texts()))
     legend = ["".join(item.itertext()) for item in root.iter(f"{SVG}text")]
     assert legend == [
-        "19 melanomas referred",
-        "1 melanomas not referred",
-        "392 other lesions referred",
-        "588 other lesions not referred",
+        "19 ill and referred",
+        "1 ill and not referred",
+        "392 healthy and referred",
+        "588 healthy and not referred",
     ]
     assert root.get("role") == "img"
     assert root.get("aria-label") == f"Of 1,000 people with a lesion: {', '.join(legend)}"
