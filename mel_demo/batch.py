@@ -13,7 +13,7 @@ from typing import TextIO
 from mel_demo.decision import operating_point
 from mel_demo.decision.operating_point import Decision
 from mel_demo.errors import MelDemoError, SettingError
-from mel_demo.images import SUFFIXES, open_image
+from mel_demo.images import SUFFIXES, read_image
 from mel_demo.manifest import CLASS_NAMES
 from mel_demo.screening import Screener, Screening
 
@@ -62,7 +62,7 @@ def screen_file(screener: Screener, path: Path, target_sensitivity: float) -> li
     # A name that is not UTF-8 must not stop the table.
     name = os.fsencode(path).decode("utf-8", "replace")
     try:
-        screening = screener.screen(open_image(path))
+        screening = screener.screen(*read_image(path))
     except MelDemoError as error:
         return [dict.fromkeys(COLUMNS, "") | {"image": name, "error": str(error)}]
     rows = []

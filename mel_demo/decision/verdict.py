@@ -4,21 +4,16 @@ A model refers exactly when its probability of the target reaches its threshold.
 remark beside that, never a third decision. Pure: knows no page and no file.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from mel_demo.decision.conformal import Band
 from mel_demo.decision.operating_point import OperatingPoint
-from mel_demo.manifest import CLASS_NAMES, MELANOMA, SKIN_CANCER, Scores
+from mel_demo.manifest import CLASS_NAMES, MELANOMA, TARGETS, target_probability
 
-TARGETS = ("melanoma", "skin_cancer")
-OTHER_CANCERS = tuple(index for index in SKIN_CANCER if index != MELANOMA)
+OTHER_CANCERS = tuple(index for index in TARGETS["skin_cancer"] if index != MELANOMA)
 """Classes that are malignant or a precursor, beside melanoma."""
-NEIGHBOURS = 130
-"""How many measured images a score is set among."""
-_Z = 1.959964
 _NEVUS = CLASS_NAMES.index("nv")
 
 
@@ -60,24 +55,6 @@ class Verdict:
         return next((index for index in leading if index in OTHER_CANCERS), None)
 
 
-@dataclass(frozen=True)
-class Alike:
-    """Of ``images`` measured images nearest in log-odds, ``positives`` were positive; with the
-    Wilson score interval (95 %, each image counted for itself) of that share, 0..1."""
-
-    images: int
-    positives: int
-    low: float
-    high: float
-
-
-def target_probability(probabilities: Sequence[float], target: str) -> float:
-    """Calibrated probability (0..1) of a target of TARGETS, from the seven classes'."""
-    if target == "melanoma":
-        return probabilities[MELANOMA]
-    return min(1.0, sum(probabilities[index] for index in SKIN_CANCER))
-
-
 def call(
     probabilities: Sequence[float], target: str, point: OperatingPoint, band: Band | None
 ) -> Call:
@@ -99,22 +76,3 @@ def together(calls: Mapping[str, Call], refused: bool = False) -> Verdict:
     else:
         outcome = Outcome.REFER if pair.pop() else Outcome.NO_REFERRAL
     return Verdict(outcome, calls)
-
-
-def scored_alike(scores: Scores, probability: float, images: int = NEIGHBOURS) -> Alike:
-    """The ``images`` of ``scores`` (all, where there are fewer) nearest to ``probability``."""
-    here = log_odds(probability)
-    found = [(abs(log_odds(p) - here), 1) for p in scores.positive]
-    found += [(abs(log_odds(p) - here), 0) for p in scores.negative]
-    nearest = sorted(found)[:images]
-    count, positives = len(nearest), sum(positive for _, positive in nearest)
-    share, square = positives / count, _Z**2 / count
-    centre = (share + square / 2) / (1 + square)
-    half = _Z * math.sqrt(share * (1 - share) / count + square / (4 * count)) / (1 + square)
-    return Alike(count, positives, max(0.0, centre - half), min(1.0, centre + half))
-
-
-def log_odds(probability: float, least: float = 1e-5) -> float:
-    """log(p / (1 - p)); what lies beyond ``least`` and 1 - ``least`` counts as these."""
-    inside = min(max(probability, least), 1 - least)
-    return math.log(inside / (1 - inside))

@@ -16,10 +16,10 @@ from mel_demo.manifest.evidence import (
     OutOfDistribution,
     Refused,
     ReliabilityBin,
-    Scores,
+    ScoresByTruth,
     Subgroup,
 )
-from mel_demo.manifest.files import FILE_NAME, load_manifest, to_json, verify_weights
+from mel_demo.manifest.files import FILE_NAME, load_manifest, plain, to_json, verify_weights
 from mel_demo.manifest.models import (
     CLASS_NAMES,
     FORMAT,
@@ -27,7 +27,7 @@ from mel_demo.manifest.models import (
     METRIC_NAMES,
     MODEL_KEYS,
     REQUIRED_MODELS,
-    SKIN_CANCER,
+    TARGETS,
     Data,
     Elsewhere,
     Latency,
@@ -39,6 +39,7 @@ from mel_demo.manifest.models import (
     SplitSizes,
     Target,
     Training,
+    target_probability,
 )
 from mel_demo.manifest.operating import (
     Counts,
@@ -59,7 +60,7 @@ __all__ = [
     "METRIC_NAMES",
     "MODEL_KEYS",
     "REQUIRED_MODELS",
-    "SKIN_CANCER",
+    "TARGETS",
     "Conformal",
     "Counts",
     "Data",
@@ -84,13 +85,15 @@ __all__ = [
     "Rates",
     "Refused",
     "ReliabilityBin",
-    "Scores",
+    "ScoresByTruth",
     "SplitSizes",
     "Subgroup",
     "Target",
     "Training",
     "Yield",
     "load_manifest",
+    "plain",
+    "target_probability",
     "to_json",
     "verify_weights",
 ]

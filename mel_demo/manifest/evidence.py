@@ -150,7 +150,7 @@ class MapOverlap:
 
 
 @dataclass(frozen=True, config=CONFIG)
-class Scores:
+class ScoresByTruth:
     """The probabilities of a split's images by truth, one an image, ascending."""
 
     positive: Annotated[tuple[Annotated[Probability, digits(5)], ...], AfterValidator(ascending)]
@@ -159,7 +159,11 @@ class Scores:
 
 @dataclass(frozen=True, config=CONFIG)
 class Evidence:
-    """What the page's figures show of one target. ``scores``: by split, holdout and external."""
+    """What the page's figures show of one target.
+
+    ``subgroups``: of holdout, by division. ``scores``: by split, holdout and external.
+    ``external_sources``: the images of other clinics by the data set they come from.
+    """
 
     distribution: Distribution
     reliability: tuple[ReliabilityBin, ...]
@@ -167,7 +171,8 @@ class Evidence:
     subgroups: dict[str, tuple[Subgroup, ...]]
     conformal: Conformal
     faithfulness: Faithfulness | None = optional()
-    scores: dict[str, Scores] | None = optional()
+    scores: dict[str, ScoresByTruth] | None = optional()
+    external_sources: tuple[Subgroup, ...] | None = optional()
 
 
 @dataclass(frozen=True, config=CONFIG)

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -11,6 +13,7 @@ from mel_demo.manifest.checks import refusal
 from mel_demo.manifest.models import Manifest, ModelSpec
 
 FILE_NAME = "manifest.json"
+_LINES = re.compile(r"\n\s*")
 _MANIFEST: TypeAdapter[Manifest] = TypeAdapter(Manifest)
 
 
@@ -42,7 +45,14 @@ def load_manifest(folder: Path) -> Manifest:
 
 def to_json(manifest: Manifest) -> str:
     """The text of manifest.json; ``load_manifest`` reads the same manifest from it."""
-    return json.dumps(_MANIFEST.dump_python(manifest, mode="json"), indent=1) + "\n"
+    text = json.dumps(plain(manifest), indent=1, allow_nan=False) + "\n"
+    # What holds nothing nested, such as an interval, stands on one line.
+    return re.sub(r"[\[{][^\[\]{}]*[\]}]", lambda found: _LINES.sub(" ", found[0]), text)
+
+
+def plain(part: object) -> Any:
+    """A part of the manifest as JSON's own types, rounded as the file has it."""
+    return TypeAdapter(type(part)).dump_python(part, mode="json")
 
 
 def verify_weights(spec: ModelSpec, folder: Path) -> Path:

@@ -1,6 +1,8 @@
 """The released models and the manifest that holds them: the outer layout of manifest.json."""
 
 import hashlib
+import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
@@ -24,6 +26,7 @@ from mel_demo.manifest.checks import (
     Sha256,
     Text,
     absent,
+    digits,
     optional,
     refuse,
     refused_as,
@@ -35,7 +38,21 @@ from mel_demo.manifest.operating import Metrics, OperatingTable
 FORMAT = 1
 CLASS_NAMES = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
 MELANOMA = CLASS_NAMES.index("mel")
-SKIN_CANCER = tuple(CLASS_NAMES.index(name) for name in ("akiec", "bcc", "mel"))
+TARGETS = {
+    "melanoma": (MELANOMA,),
+    "skin_cancer": tuple(CLASS_NAMES.index(name) for name in ("akiec", "bcc", "mel")),
+}
+"""The classes that count as positive, by the question that is asked."""
+
+
+def target_probability(probabilities: Sequence[float], target: str) -> float:
+    """Of class probabilities (7,), summed exactly: the same on every machine, whatever the order.
+
+    A threshold is one of these numbers itself, so that a bit more or less would decide otherwise.
+    """
+    return min(math.fsum(probabilities[index] for index in TARGETS[target]), 1.0)
+
+
 MODEL_KEYS = ("teacher", "student", "student_int8")
 REQUIRED_MODELS = ("teacher", "student")
 METRIC_NAMES = (
@@ -161,12 +178,16 @@ class Origin:
 
 @dataclass(frozen=True, config=CONFIG)
 class Quantisation(Origin):
-    """How an INT8 file was made, and from which."""
+    """How an INT8 file was made, and from which.
+
+    ``map_correlation``: of its melanoma maps with those of the other file, mean on validation.
+    """
 
     from_sha256: Sha256
     settings: Text
     onnxruntime: Text
     written: Text
+    map_correlation: Annotated[Number, digits(3)] | None = optional()
 
 
 @dataclass(frozen=True, kw_only=True, config=CONFIG)
@@ -246,8 +267,8 @@ class ModelSpec(Target):
                     raise refuse(wanted, "data", name, split)
         return self
 
-    def target(self, name: Literal["melanoma", "skin_cancer"]) -> Target:
-        """The measurements of one target; ManifestError where it was not measured."""
+    def target(self, name: str) -> Target:
+        """The measurements of one of TARGETS; ManifestError where it was not measured."""
         found = self if name == "melanoma" else self.skin_cancer
         if found is None:
             raise ManifestError(

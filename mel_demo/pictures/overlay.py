@@ -1,21 +1,28 @@
-"""Evidence map + image -> bands over it. Pure: arrays in, arrays out, no files and no page.
+"""Evidence map + image -> bands over it. Pure: arrays in, arrays or bytes out, no page.
 
-A map normalised to its own maximum looks as hot at p = 0.001 as at p = 0.99. So evidence is the
-map times a strength that follows the probability, and is drawn on one scale as bands of fixed
-opacity with a contour each: the calmer the result, the fewer bands.
+A map normalised to its own maximum looks as hot at p = 0.001 as at p = 0.99. So evidence is the map
+times a strength that follows the probability, drawn on one scale as bands of fixed opacity with a
+contour each: the calmer the result, the fewer bands.
 """
+
+import io
 
 import numpy as np
 from PIL import Image
 
 LEVELS = (0.2, 0.4, 0.6, 0.8)
 """Evidence (0..1) from which each band begins."""
-COLOURS = ((62, 180, 240), (44, 214, 170), (198, 226, 60), (255, 236, 90))
-"""Of each band: lightness rises, and blue, green and yellow are no colours of skin."""
-FILL, LINE = 0.30, 0.95
-"""Opacity of a band and of its contour."""
-_WIDTH = 1.3
-_DIMMED = 0.55
+COLOURS = ((96, 134, 246), (38, 184, 200), (126, 216, 92), (255, 236, 64))
+"""Of each band, blue to yellow as in "viridis" without its dark end, which dark skin swallows:
+lightness rises, so it reads the same for colour-blind eyes and in grey, and none is a colour of
+skin. Also for a legend."""
+FILL = 0.32
+"""Opacity of a band: the lesion stays visible beneath it."""
+# Pixels either side of a contour, for 512 on the longer side of the image: its colour, and a dark
+# edge that parts it from light skin.
+_LINE, _EDGE = 0.9, 2.0
+_EDGE_COLOUR, _EDGE_OPACITY = (10, 14, 34), 0.5
+_DIMMED = 0.6
 
 
 def evidence_strength(probability: float) -> float:
@@ -26,7 +33,7 @@ def evidence_strength(probability: float) -> float:
     """
     if not 0 <= probability <= 1:
         raise ValueError(f"{probability!r} is not a probability")
-    return probability ** (1 / 3)
+    return float(probability ** (1 / 3))
 
 
 def bands(
@@ -52,21 +59,31 @@ def bands(
     drawn = np.zeros((height, width, 4), np.uint8)
     drawn[..., 3] = round(255 * (1 - _DIMMED))
     evidence = _evidence(evidence_map, (right - left, bottom - top)) * np.float32(strength)
-    colour = np.zeros((*evidence.shape, 3), np.float32)
-    opacity = np.zeros(evidence.shape, np.float32)
-    slope = np.hypot(*np.gradient(evidence)) + 1e-6
-    for level, rgb in zip(LEVELS, COLOURS, strict=True):
+    # Colours hold their opacity as a factor (premultiplied) until all layers are on.
+    layers = np.zeros((*evidence.shape, 4), np.float32)
+    for level, colour in zip(LEVELS, COLOURS, strict=True):
         inside = evidence >= level
         if not inside.any():
             break
-        colour[inside], opacity[inside] = rgb, FILL
+        layers[inside] = [FILL * part for part in (*colour, 1)]
+    slope = _slope(evidence)
+    scale = max(size) / 512
+    for level, colour in zip(LEVELS, COLOURS, strict=True):
+        if evidence.max() < level:
+            break
         # Pixels from the contour, by the slope there.
-        line = np.clip(_WIDTH + 0.5 - np.abs(evidence - level) / slope, 0, 1) * LINE
-        over = line > opacity
-        colour[over] = rgb
-        opacity = np.maximum(opacity, line)
-    drawn[top:bottom, left:right, :3] = colour
-    drawn[top:bottom, left:right, 3] = np.rint(255 * opacity)
+        distance = np.abs(evidence - level) / slope
+        for reach, shade, opacity in (
+            (_EDGE, _EDGE_COLOUR, _EDGE_OPACITY),
+            (_LINE, colour, 1.0),
+        ):
+            near = distance < reach * scale + 0.5
+            line = np.minimum(reach * scale + 0.5 - distance[near], 1)[:, None] * opacity
+            layers[near] = layers[near] * (1 - line) + np.array((*shade, 1)) * line
+    opacity = layers[..., 3:]
+    layers[..., :3] /= np.maximum(opacity, 1e-6)
+    layers[..., 3:] *= 255
+    drawn[top:bottom, left:right] = np.rint(layers)
     return drawn
 
 
@@ -76,12 +93,25 @@ def overlay(
     box: tuple[int, int, int, int],
     strength: float,
 ) -> np.ndarray:
-    """An image, uint8 (height, width, 3), with the bands of ``bands`` over it."""
+    """An image, uint8 (height, width, 3), with ``bands`` over it; of the same shape."""
     height, width = rgb.shape[:2]
-    above = Image.fromarray(bands((width, height), evidence_map, box, strength), "RGBA")
     picture = Image.fromarray(rgb).convert("RGBA")
-    picture.alpha_composite(above)
+    picture.alpha_composite(Image.fromarray(bands((width, height), evidence_map, box, strength)))
     return np.asarray(picture.convert("RGB"))
+
+
+def encoded(picture: np.ndarray) -> bytes:
+    """A WebP file of a picture, uint8 (height, width, 3 or 4 with opacity)."""
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "WEBP", quality=82, method=2)
+    return file.getvalue()
+
+
+def _slope(evidence: np.ndarray) -> np.ndarray:
+    """Change a pixel; a little above 0, so that a plain has no contour, wherever it lies."""
+    if min(evidence.shape) < 2:
+        return np.full_like(evidence, 1e-6)
+    return np.hypot(*np.gradient(evidence)) + np.float32(1e-6)
 
 
 def _evidence(evidence_map: np.ndarray, size: tuple[int, int]) -> np.ndarray:

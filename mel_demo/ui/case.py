@@ -19,7 +19,7 @@ from mel_demo.decision.conformal import Band
 from mel_demo.decision.operating_point import DEFAULT_TARGET, OperatingPoint
 from mel_demo.decision.prevalence import DEFAULT_PREVALENCE
 from mel_demo.decision.verdict import OTHER_CANCERS, Verdict, call, together
-from mel_demo.images import crop_box, open_image, shrink
+from mel_demo.images import crop_box, read_image, shrink
 from mel_demo.manifest import CLASS_NAMES, MELANOMA, Counts, Evidence, Lesions, Manifest, Rates
 from mel_demo.pictures.overlay import bands, evidence_strength, overlay
 from mel_demo.screening import Screener, Screening
@@ -91,7 +91,7 @@ class Judged:
 def judge(screener: Screener, source: Path | bytes) -> Judged:
     """Open and screen with all models. Raises the ImageError family."""
     start = time.perf_counter()
-    screening = screener.screen(open_image(source))
+    screening = screener.screen(*read_image(source))
     screening = replace(screening, image=shrink(screening.image, LONGEST_SHOWN))
     return Judged(screening, (time.perf_counter() - start) * 1000)
 
@@ -190,13 +190,6 @@ def as_jpeg(rgb: np.ndarray) -> bytes:
     """uint8 (height, width, 3) as a JPEG file."""
     file = io.BytesIO()
     Image.fromarray(rgb).save(file, "JPEG", quality=88)
-    return file.getvalue()
-
-
-def as_webp(rgba: np.ndarray) -> bytes:
-    """uint8 (height, width, 4) as a WebP file."""
-    file = io.BytesIO()
-    Image.fromarray(rgba, "RGBA").save(file, "WEBP", quality=80, method=2)
     return file.getvalue()
 
 

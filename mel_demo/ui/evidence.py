@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from mel_demo.decision import map_trust
 from mel_demo.decision.map_trust import belief
-from mel_demo.manifest import CLASS_NAMES, SKIN_CANCER, Interval, Manifest, MapOverlap
+from mel_demo.manifest import CLASS_NAMES, TARGETS, Interval, Manifest, MapOverlap
 from mel_demo.pictures.markup import render
 from mel_demo.pictures.overlay import COLOURS
 from mel_demo.screening import Prediction
@@ -127,6 +127,8 @@ def differential(t: Texts, predictions: Mapping[str, Prediction] | None) -> Mark
     return render(
         "differential.html",
         t,
-        rows=[(index, f"dx_{CLASS_NAMES[index]}", index in SKIN_CANCER) for index in order],
+        rows=[
+            (index, f"dx_{CLASS_NAMES[index]}", index in TARGETS["skin_cancer"]) for index in order
+        ],
         predictions={key: predictions[key] for key in SHOWN_MODELS} if predictions else {},
     )

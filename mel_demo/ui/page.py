@@ -21,6 +21,7 @@ from mel_demo.decision.prevalence import DEFAULT_PREVALENCE, MAX_PREVALENCE, MIN
 from mel_demo.errors import MelDemoError
 from mel_demo.images import MAX_BYTES
 from mel_demo.manifest import MELANOMA
+from mel_demo.phone.serve import routes as phone_routes
 from mel_demo.screening import Screener
 from mel_demo.texts import LANGUAGES, Texts, catalogue
 from mel_demo.ui import case, scripts, verdict, view
@@ -374,7 +375,7 @@ def launch_options() -> dict[str, Any]:
         "i18n": TRANSLATIONS,
         "footer_links": ["api"],
         "pwa": False,
-        "app_kwargs": {"middleware": [Middleware(EarlyScript)]},
+        "app_kwargs": {"routes": phone_routes(), "middleware": [Middleware(EarlyScript)]},
         "run_history": False,
         "share": False,
         "enable_monitoring": False,

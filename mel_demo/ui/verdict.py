@@ -9,10 +9,12 @@ from typing import Any
 
 from markupsafe import Markup
 
-from mel_demo.decision.verdict import Outcome, Verdict, scored_alike
+from mel_demo.decision.neighbours import neighbours
+from mel_demo.decision.verdict import Outcome, Verdict
 from mel_demo.hub import Origin
 from mel_demo.manifest import CLASS_NAMES, Manifest
 from mel_demo.pictures.markup import render
+from mel_demo.pictures.overlay import encoded
 from mel_demo.pictures.score_figure import heaps, score_svg
 from mel_demo.screening import Screener
 from mel_demo.texts import LANGUAGES, NAMES, Texts, architecture
@@ -146,7 +148,7 @@ def drawn(
         ),
         maps={
             key: (
-                _uri("webp", case.as_webp(found)),
+                _uri("webp", encoded(found)),
                 t.inside(f"dx_{CLASS_NAMES[indices[key]]}"),
                 bool((found[..., :3] > 0).any()),
             )
@@ -177,7 +179,7 @@ def cards(
         scores = reading.evidence and reading.evidence.scores
         alike = None
         if scores and setting.source in scores and probability is not None:
-            alike = scored_alike(scores[setting.source], probability)
+            alike = neighbours(scores[setting.source], probability)
         kind = "empty" if found is None else "refer" if found.refer else "no_referral"
         shown.append(
             {

@@ -4,8 +4,8 @@ import pytest
 
 from mel_demo.decision.conformal import Band
 from mel_demo.decision.operating_point import choose
-from mel_demo.decision.verdict import Outcome, call, scored_alike, target_probability, together
-from mel_demo.manifest import Scores
+from mel_demo.decision.verdict import Outcome, call, together
+from mel_demo.manifest import target_probability
 from tests.support import plausible
 
 TABLE = plausible.table()
@@ -49,10 +49,3 @@ def test_another_cancer_is_never_silent():
 def test_any_skin_cancer_sums_its_three_classes():
     assert target_probability(probabilities(0.2, 0.3), "skin_cancer") == pytest.approx(0.5)
     assert target_probability(probabilities(0.2, 0.3), "melanoma") == 0.2
-
-
-def test_scored_alike_counts_the_nearest_in_log_odds():
-    scores = Scores((0.3, 0.9), (0.01, 0.29, 0.31))
-    found = scored_alike(scores, 0.3, images=3)
-    assert (found.images, found.positives) == (3, 1)
-    assert 0 < found.low < 1 / 3 < found.high < 1

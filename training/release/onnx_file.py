@@ -1,7 +1,7 @@
 """A trained network as one ONNX file, released only after it was compared with its source.
 
 Input ``image`` float32 (N, 3, S, S), outputs ``logits`` (N, 7), ``cam`` (N, 7, h, w) and,
-if wanted, ``distance`` (N,) of ``training.release.cam.WithEvidence``; any N. Knows nothing of
+if wanted, ``distance`` (N,) of ``training.learn.cam.WithEvidence``; any N. Knows nothing of
 manifests, metrics or runs.
 """
 
@@ -16,9 +16,9 @@ from torch import nn
 
 from mel_demo.manifest import CLASS_NAMES
 from training.errors import ExportError
+from training.learn import cam
 from training.measure.maps import normalised, reference_maps
 from training.measure.scores import open_session
-from training.release import cam
 
 OPSET = 18
 LOGITS_TOLERANCE = 1e-4

@@ -14,12 +14,12 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from mel_demo.decision.operating_point import DEFAULT_TARGET, first_that_catches
+from mel_demo.decision.operating_point import DEFAULT_TARGET
 from mel_demo.images import normalise
-from mel_demo.manifest import MELANOMA, Counts, Preprocessing
+from mel_demo.manifest import MELANOMA, Preprocessing
 from training.data.ham10000 import Images
 from training.errors import ExportError
-from training.measure.metrics import Judged, counts, ece, roc_auc, thresholds_of
+from training.measure.metrics import ece, point_at, roc_auc
 from training.measure.scores import Scores, fit_temperature, open_session
 from training.provenance import sha256
 from training.release.int8 import Candidate, calibrate, float_graph, quantise
@@ -272,7 +272,7 @@ def _measure(
             f"{reference.maps.shape}: it was not kept."
         )
     judged = said.scores.judged()
-    threshold, counted = _at_95(judged)
+    threshold, counted = point_at(judged, DEFAULT_TARGET)
     quality = Quality(
         roc_auc=roc_auc(judged),
         specificity_at_95=counted.tn / counted.others,
@@ -290,15 +290,6 @@ def _measure(
         sha256=sha256(path),
         reasons=gate.reasons(quality, compared_with.quality) if gate else (),
     )
-
-
-def _at_95(judged: Judged) -> tuple[float, Counts]:
-    """Threshold and counts of the 95 % setting, by the served rule. No table is made: the intervals
-    of its rates would take longer than the file."""
-    thresholds = thresholds_of(judged)
-    counted = counts(judged, thresholds)
-    index = first_that_catches(counted, DEFAULT_TARGET)
-    return thresholds[index], counted[index]
 
 
 def correlation(maps: np.ndarray, reference: np.ndarray) -> float:

@@ -10,6 +10,7 @@ with.
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from timm.models.efficientnet import EfficientNet
@@ -76,11 +77,8 @@ class MobileNetV3Head(Head):
                 f"hard-swish; this one has norm_head {type(network.norm_head).__name__} and act2 "
                 f"{type(network.act2).__name__}. Use an architecture such as mobilenetv3_small_100."
             )
-        self.features, self.hidden, self.classifier = (
-            network.blocks[-1],
-            network.conv_head,
-            network.classifier,
-        )
+        self.features, self.classifier = network.blocks[-1], network.classifier
+        self.hidden: nn.Conv2d = network.conv_head
 
     def target_layer(self) -> nn.Module:
         return self.features
@@ -112,19 +110,18 @@ def head_of(network: nn.Module) -> Head:
     """
     for family in FAMILIES:
         if isinstance(network, family.network):
-            if network.global_pool.pool_type != "avg" or not isinstance(
-                network.classifier, nn.Linear
-            ):
+            pooling = getattr(network.global_pool, "pool_type", None)
+            if pooling != "avg" or not isinstance(network.classifier, nn.Linear):
                 raise ExportError(
                     f"The closed-form evidence map of {family.head.family} needs average pooling "
-                    f"and a linear classifier, not {network.global_pool.pool_type!r} pooling and "
+                    f"and a linear classifier, not {pooling!r} pooling and "
                     f"{type(network.classifier).__name__}."
                 )
             return family.head(network)
     known = ", ".join(family.head.family for family in FAMILIES)
     raise ExportError(
         f"There is no closed-form evidence map for {type(network).__name__}. Families with one: "
-        f"{known}. Train one of those, or add a Head for this one to training/cam.py."
+        f"{known}. Train one of those, or add a Head for this one to training/learn/cam.py."
     )
 
 
@@ -149,7 +146,8 @@ class WithEvidence(nn.Module):
     def __init__(self, network: nn.Module, distance: nn.Module | None = None):
         super().__init__()
         self.head = head_of(network)
-        self.network, self.distance = network, distance
+        self.network: Any = network  # of timm, whose methods nn.Module does not know
+        self.distance = distance
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         if self.distance is None:
@@ -172,7 +170,8 @@ def inner_means(network: nn.Module, image: Tensor) -> Tensor:
     The last stage has unlearned what does not help to tell diagnoses apart; colours and textures
     stand in those before it.
     """
-    return _means(network.forward_intermediates(image, extra_blocks=True)[1])
+    timms: Any = network
+    return _means(timms.forward_intermediates(image, extra_blocks=True)[1])
 
 
 def _means(inner: list[Tensor]) -> Tensor:
