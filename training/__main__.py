@@ -19,7 +19,6 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__
 )
 console = Console(highlight=False)
-SEED = 20260723
 
 
 def command(function: Callable[..., None]) -> Callable[..., None]:
@@ -43,7 +42,7 @@ def data(ham: opt.Ham10000, recipe: opt.RecipeFile = opt.TEACHER_RECIPE) -> None
 
 @command
 def splits(
-    ham: opt.Ham10000, output: opt.Table = Path("splits.csv"), seed: opt.SplitSeed = SEED
+    ham: opt.Ham10000, output: opt.Table = Path("splits.csv"), seed: opt.SplitSeed = opt.SEED
 ) -> None:
     """Divide the lesions 70/15/15, stratified by the seven classes."""
     from training.data.ham10000 import read_metadata
@@ -60,7 +59,7 @@ def external(
     output: opt.Table = Path("external.csv"),
     count: opt.KeptOut = 400,
     archive: opt.Archive = None,
-    seed: opt.SplitSeed = SEED,
+    seed: opt.SplitSeed = opt.SEED,
 ) -> None:
     """Keep images of other clinics out of training, to measure models on what they do not know."""
     from training.data.external import divide_all, print_external, write_external
@@ -76,7 +75,6 @@ def takeover(start: opt.Takeover) -> None:
     from training.learn.takeover import write_start
 
     write_start(**vars(start))
-    console.print(f"{start.output}: {start.arch} from {start.lite}")
 
 
 @command
@@ -157,7 +155,12 @@ def evaluate(
 
 
 @command
-def export(where: opt.ImagesElsewhere, pair: opt.Pair, output: opt.Output = opt.WEIGHTS) -> None:
+def export(
+    where: opt.ImagesElsewhere,
+    pair: opt.Pair,
+    photographs: opt.Photographs = None,
+    output: opt.Output = opt.WEIGHTS,
+) -> None:
     """Write both models as ONNX, checked against torch, with manifest and model cards.
 
     Opens the holdout split, and the external images where they are given: do this once per
@@ -165,7 +168,7 @@ def export(where: opt.ImagesElsewhere, pair: opt.Pair, output: opt.Output = opt.
     """
     from training.release.export import export
 
-    export(pair.teacher, pair.student, where.measurable(), output)
+    export(pair.teacher, pair.student, where.measurable(), output, photographs)
 
 
 @command

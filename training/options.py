@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 TEACHER_RECIPE, STUDENT_RECIPE = RECIPES / "teacher.yaml", RECIPES / "student.yaml"
 
+SEED = 20260723
 TEACHER, STUDENT, WEIGHTS = Path("runs/teacher"), Path("runs/student"), Path("weights")
 
 # Of the data and of training.
@@ -59,6 +60,10 @@ MaybeRun = Annotated[Path | None, typer.Option(help="Run folder.")]
 Weights = Annotated[Path, typer.Option(help="Folder with the released files.")]
 MaybeWeights = Annotated[
     Path | None, typer.Option(help="Released files instead of runs [default: weights].")
+]
+Photographs = Annotated[
+    Path | None,
+    typer.Option(help="Folder of everyday photographs: half to learn, half to measure with."),
 ]
 Holdout = Annotated[
     bool, typer.Option("--holdout", help="Look at holdout: once per released model.")

@@ -104,7 +104,7 @@ def report_html(
         findings=screening.findings,
         image=_data_uri(screening.image),
         maps={key: _data_uri(overlays[key]) for key in keys},
-        legend=", ".join(f"rgb({r} {g} {b})" for r, g, b in COLOURS[::51]),
+        legend=", ".join(f"rgb({r} {g} {b})" for r, g, b in COLOURS),
         counts=first.row.holdout,
         lesions=lesions,
         classes=[(int(index), CLASS_NAMES[index]) for index in order],

@@ -84,3 +84,18 @@ def test_words_are_the_callers_and_cannot_break_the_picture():
     root = ElementTree.fromstring(people_svg(natural_frequencies(0.9, 0.5, 0.1), text))
     assert 'a < b & "c"' in root.get("aria-label")
     assert "1.000" in root.get("aria-label")
+
+
+@pytest.mark.parametrize("prevalence", [0.001, 0.0015, 0.0125, 0.02, 0.11, 0.5])
+@pytest.mark.parametrize("rates", [(0.97, 0.577), (0.95, 0.6), (0.996, 0.123), (0.5, 0.5), (1, 0)])
+def test_the_crowd_is_a_thousand_and_agrees_with_the_rates(prevalence, rates):
+    sensitivity, specificity = rates
+    found = natural_frequencies(sensitivity, specificity, prevalence)
+    assert found.people == 1000
+    for number, exact in (
+        (found.found, sensitivity * prevalence),
+        (found.missed, (1 - sensitivity) * prevalence),
+        (found.false_alarms, (1 - specificity) * (1 - prevalence)),
+        (found.cleared, specificity * (1 - prevalence)),
+    ):
+        assert abs(number - 1000 * exact) < 1

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import torch
 from accelerate import Accelerator
@@ -347,6 +348,9 @@ def load_state(accelerator: Accelerator, run: Path) -> None:
     if not pointer.is_file():
         raise RunError(f"{run} has no saved state to resume from: start it without --resume.")
     state = run / "states" / pointer.read_text(encoding="utf-8").strip()
+    for path in state.glob("random_states_*.pkl"):  # without which accelerate goes on, differently
+        if not is_zipfile(path):
+            raise _damaged(state, ValueError(f"{path.name} is no archive"))
     try:
         accelerator.load_state(str(state))
     except (

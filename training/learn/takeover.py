@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import timm
 import torch
+from rich.console import Console
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -124,3 +125,4 @@ def write_start(
     some = images.at(np.random.default_rng(0).permutation(len(images))[:IMAGES])
     pixels = torch.from_numpy(normalise(prepare_images(some, seen), seen))
     save_start(take_over(arch, lite, weights, pixels), output)
+    Console(highlight=False).print(f"{output}: {arch} from {lite}")

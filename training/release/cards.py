@@ -150,9 +150,9 @@ def _teachers(folders: str | None) -> str:
 
 def _elsewhere(spec: ModelSpec) -> str:
     """What other clinics' images say, where they were measured."""
-    if "external" not in spec.metrics:
+    found, data = spec.metrics.get("external"), spec.data.external
+    if found is None or data is None:
         return ""
-    found, data = spec.metrics["external"], spec.data.external
     return f"""
 Other clinics and cameras: on {data.images} images of {data.name} ({data.melanomas}
 melanomas), kept out of training, ROC-AUC {show(found["roc_auc"])}. At the same threshold
@@ -263,9 +263,10 @@ Distance: {found.method}. Reference: {reference}. Threshold: {found.rule}. Refus
 | --- | --- | --- |
 {rows}
 
-These other pictures come with scikit-image, scikit-learn, matplotlib and gradio or are drawn
-(`training/others.py`, half `report`); none of them was used to choose the method. Close-up
-photographs of skin without a dermatoscope were not measured.
+These other pictures are the half `report` of `training/data/not_dermoscopy.py`: pictures that come
+with scikit-image, scikit-learn, matplotlib and gradio, drawings, and everyday photographs where a
+folder of them was given. The distance was learned from the other half; none of these was used to
+choose anything. Close-up photographs of skin without a dermatoscope were not measured.
 """
 
 

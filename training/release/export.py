@@ -44,13 +44,19 @@ class _Source:
     record: RunRecord
 
 
-def export(teacher: Path, student: Path, given: Measurable, output: Path) -> Manifest:
+def export(
+    teacher: Path,
+    student: Path,
+    given: Measurable,
+    output: Path,
+    photographs: Path | None = None,
+) -> Manifest:
     """Release two runs into ``output`` and return the manifest written there.
 
-    Temperatures are fitted on validation. Raises DataError when ``given`` are not the splits of
-    both runs, RunError when a run has the other role, ExportError when a file is not equal to its
-    source or is not served as it was measured.
-    After an error ``output`` is as it was.
+    ``photographs``: a folder of what is no dermoscopy, see ``not_dermoscopy.others``. Temperatures
+    are fitted on validation. Raises DataError when ``given`` are not the splits of both runs,
+    RunError when a run has the other role, ExportError when a file is not equal to its source or is
+    not served as it was measured. After an error ``output`` is as it was.
     """
     warn_unclean()
     sources = {
@@ -64,6 +70,7 @@ def export(teacher: Path, student: Path, given: Measurable, output: Path) -> Man
         refusing.network,
         refusing.record.preprocessing,
         given.learned_from(refusing.record.sources or ()),
+        others("choice", photographs),
     )
     with Release(output) as release:
         files = {role: release.folder / f"{role}.onnx" for role in sources}
@@ -86,13 +93,15 @@ def export(teacher: Path, student: Path, given: Measurable, output: Path) -> Man
         )
         manifest = _measured(files, sources, scores, given)
         models = dict(manifest.models)
-        models[REFUSING] = replace(
-            models[REFUSING],
-            ood=distance.measure(
-                files[REFUSING], fitted, pixels, others("report"), refusing.record.preprocessing
-            ),
+        refusals = distance.measure(
+            files[REFUSING],
+            fitted,
+            pixels,
+            others("report", photographs),
+            refusing.record.preprocessing,
         )
-        _print_refusals(models[REFUSING].ood)
+        _print_refusals(refusals)
+        models[REFUSING] = replace(models[REFUSING], ood=refusals)
         for role, spec in models.items():
             found = scores["validation"][role]
             latency = serve(spec, files[role], pixels["validation"], found, "training export")
