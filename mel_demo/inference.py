@@ -5,10 +5,8 @@ the manifest says what it means, ``distance``) and nothing of thresholds, pictur
 state changes after loading, so threads may share a Model.
 """
 
-import math
 import os
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +16,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 
 from mel_demo import images
 from mel_demo.errors import WeightsError
-from mel_demo.manifest import MELANOMA, TARGETS, ModelSpec, Preprocessing
+from mel_demo.manifest import MELANOMA, ModelSpec, Preprocessing
 
 # ONNX Runtime's exceptions have no common base below Exception.
 _ORT_ERRORS = (
@@ -64,10 +62,6 @@ class Prediction:
     @property
     def melanoma_probability(self) -> float:
         return self.probabilities[MELANOMA]
-
-    def probability(self, target: str = "melanoma") -> float:
-        """0..1 of a target (``manifest.TARGETS``): the sum over its classes."""
-        return target_probability(self.probabilities, target)
 
     @property
     def melanoma_evidence(self) -> np.ndarray:
@@ -185,14 +179,6 @@ def write_ort(source: Path, target: Path) -> None:
     options.optimized_model_filepath = str(target)
     options.add_session_config_entry("session.save_model_format", "ORT")
     ort.InferenceSession(source, sess_options=options, providers=["CPUExecutionProvider"])
-
-
-def target_probability(probabilities: Sequence[float], target: str) -> float:
-    """Of class probabilities (7,), summed exactly: the same on every machine, whatever the order.
-
-    A threshold is one of these numbers itself, so that a bit more or less would decide otherwise.
-    """
-    return min(math.fsum(probabilities[index] for index in TARGETS[target]), 1.0)
 
 
 def softmax(logits: np.ndarray, temperature: float) -> np.ndarray:

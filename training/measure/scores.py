@@ -16,8 +16,9 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, logsumexp
 from torch import nn
 
+from mel_demo.decision.target import target_probability
 from mel_demo.images import normalise
-from mel_demo.inference import softmax, target_probability
+from mel_demo.inference import softmax
 from mel_demo.manifest import CLASS_NAMES, MELANOMA, TARGETS, Preprocessing
 from training import provenance
 from training.data.ham10000 import Images
