@@ -16,7 +16,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 
 from mel_demo import images
 from mel_demo.errors import WeightsError
-from mel_demo.manifest import MELANOMA, ModelSpec, Preprocessing, target_probability
+from mel_demo.manifest import MELANOMA, ModelSpec, Preprocessing
 
 # ONNX Runtime's exceptions have no common base below Exception.
 _ORT_ERRORS = (
@@ -62,10 +62,6 @@ class Prediction:
     @property
     def melanoma_probability(self) -> float:
         return self.probabilities[MELANOMA]
-
-    def probability(self, target: str = "melanoma") -> float:
-        """0..1 of a target (``manifest.target_probability``): the sum over its classes."""
-        return target_probability(self.probabilities, target)
 
     @property
     def melanoma_evidence(self) -> np.ndarray:
