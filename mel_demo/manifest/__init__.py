@@ -16,7 +16,7 @@ from mel_demo.manifest.evidence import (
     OutOfDistribution,
     Refused,
     ReliabilityBin,
-    Scores,
+    ScoresByTruth,
     Subgroup,
 )
 from mel_demo.manifest.files import FILE_NAME, load_manifest, plain, to_json, verify_weights
@@ -27,7 +27,6 @@ from mel_demo.manifest.models import (
     METRIC_NAMES,
     MODEL_KEYS,
     REQUIRED_MODELS,
-    SKIN_CANCER,
     TARGETS,
     Data,
     Elsewhere,
@@ -60,7 +59,6 @@ __all__ = [
     "METRIC_NAMES",
     "MODEL_KEYS",
     "REQUIRED_MODELS",
-    "SKIN_CANCER",
     "TARGETS",
     "Conformal",
     "Counts",
@@ -86,7 +84,7 @@ __all__ = [
     "Rates",
     "Refused",
     "ReliabilityBin",
-    "Scores",
+    "ScoresByTruth",
     "SplitSizes",
     "Subgroup",
     "Target",
