@@ -24,7 +24,9 @@ PAGE, MODELS, HUB = ("gradio",), ("onnxruntime",), ("huggingface_hub",)
     ],
 )
 def test_nothing_heavy_comes_along(modules: str, absent: tuple[str, ...]) -> None:
-    code = f"import {modules}\nimport sys; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    code = (
+        f"import {modules}\nimport sys; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120
     )
