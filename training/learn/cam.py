@@ -88,7 +88,7 @@ class MobileNetV3Head(Head):
         u = self.hidden(pooled[:, :, None, None]).flatten(1)
         # Not the network's act2: it works in place and would leave h(u) where u is needed.
         logits = self.classifier(hardswish(u))
-        to_hidden = log_odds_gradient(logits) @ self.classifier.weight
+        to_hidden = log_odds_gradient(logits) @ self.classifier.get_parameter("weight")
         to_conv = to_hidden * hardswish_derivative(u)[:, None]
         return logits, to_conv @ self.hidden.weight.flatten(1)
 
