@@ -89,7 +89,7 @@ class Model:
         self._outputs = ["logits", "cam"] + (["distance"] if spec.ood is not None else [])
         options = ort.SessionOptions()
         options.inter_op_num_threads = 1
-        options.intra_op_num_threads = threads or _cores()
+        options.intra_op_num_threads = threads or cores()
         # Threads that spin after a run take the cores from the other model and from the page.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
@@ -188,7 +188,7 @@ def softmax(logits: np.ndarray, temperature: float) -> np.ndarray:
     return powers / powers.sum(axis=-1, keepdims=True)
 
 
-def _cores() -> int:
+def cores() -> int:
     """Cores this process may use; where the system cannot tell, all of the machine's."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

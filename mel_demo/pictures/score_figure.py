@@ -11,7 +11,7 @@ from itertools import pairwise
 from markupsafe import Markup
 
 from mel_demo.decision.neighbours import log_odds
-from mel_demo.manifest import Evidence, ScoresByTruth
+from mel_demo.manifest import Evidence, Scores
 from mel_demo.pictures.markup import render
 from mel_demo.texts import Texts
 
@@ -83,7 +83,7 @@ def _inside(value: float) -> float:
     return min(max(value, LEFT), RIGHT)
 
 
-def _of_scores(scores: ScoresByTruth) -> Heaps:
+def _of_scores(scores: Scores) -> Heaps:
     step = (RIGHT - LEFT) / BINS
     heights = []
     for values in (scores.positive, scores.negative):
