@@ -16,7 +16,7 @@ from mel_demo.manifest.evidence import (
     OutOfDistribution,
     Refused,
     ReliabilityBin,
-    ScoresByTruth,
+    Scores,
     Subgroup,
 )
 from mel_demo.manifest.files import FILE_NAME, load_manifest, plain, to_json, verify_weights
@@ -84,7 +84,7 @@ __all__ = [
     "Rates",
     "Refused",
     "ReliabilityBin",
-    "ScoresByTruth",
+    "Scores",
     "SplitSizes",
     "Subgroup",
     "Target",
