@@ -1,6 +1,7 @@
 # Two commands on a clean machine with Python 3.11 or newer:
 #   make demo    set up and start the page on the weights in this repository
 #   make test    set up and run all checks and tests
+#   make phone   lay out the page that screens on the phone itself in build/phone (needs npm)
 # While working: make check (style, types, directions), make quick (what needs no training and no browser).
 # PYTHON chooses the interpreter, VENV the virtual environment's folder.
 
@@ -8,10 +9,13 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test check quick format results screenshots clean
+.PHONY: demo phone test check quick format results screenshots clean
 
 demo: $(VENV)/.serving
 	$(BIN)/python app.py
+
+phone: $(VENV)/.serving
+	$(BIN)/python -m mel_demo phone --output build/phone
 
 test: check
 	$(BIN)/python -m pytest

@@ -35,11 +35,11 @@ from mel_demo.screening import Screener
 from training import provenance
 from training.errors import TrainingError
 from training.files import write_json
+from training.learn.cam import head_of
 from training.learn.networks import build
 from training.learn.run_folder import load_run
 from training.measure.maps import REFERENCE, LogOddsTarget
 from training.provenance import command, git_commit, now
-from training.release.cam import head_of
 
 HERE = Path(__file__).parent
 SERVED, ONE_PASS, TWO_PASSES = "served", "torch, one pass", "torch, two passes"

@@ -1,9 +1,9 @@
-"""Takes the pictures of README.md: the page judging a drawn lesion, on a desk and on a phone.
+"""Takes the pictures of README.md: both pages judging drawn lesions, on a desk and on a phone.
 
     python -m docs.make_screenshots --weights weights --output-dir docs
 
 A drawing, since images of the data set may not be redistributed. Needs the packages of the extra
-`dev` and Debian's chromium.
+`dev`, Debian's chromium, and npm for the page that runs on the phone itself.
 """
 
 import importlib.util
@@ -46,6 +46,15 @@ SHOTS = (
         {"device_scale_factor": 2, "color_scheme": "dark"},
     ),
 )
+PHONE_SHOTS = {
+    "phone-start": (390, 844, "light", None),
+    "phone-refer": (390, 844, "light", "irregular"),
+    "phone-no-referral": (390, 844, "dark", "keratosis"),
+    "phone-refused": (390, 844, "light", "landscape"),
+    "phone-desktop": (1280, 900, "light", "irregular"),
+    "phone-desktop-dark": (1280, 900, "dark", "irregular"),
+}
+"""The page that runs on the phone: width, height, colour scheme, drawing."""
 DRAWING = Path(__file__).parents[1] / "mel_demo/ui/examples/irregular.jpg"
 _TALL = 4000
 """Height of the window in pixels: more than any picture, so that no part waits for scrolling."""
@@ -71,9 +80,12 @@ def main(
                 for shot in SHOTS:
                     path = output_dir / f"{shot.name}.png"
                     _take(chrome, app.url, path, shot)
-                    print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
+                    # Without the alpha channel, and packed well: they stay in the history for good.
+                    Image.open(path).convert("RGB").save(path, optimize=True)
+                    _report(path)
         except NotStartedError as error:
             sys.exit(str(error))
+        _take_phone(weights.resolve(), Path(name) / "phone", output_dir)
 
 
 def _take(chrome: "Browser", url: str, path: Path, shot: Shot) -> None:
@@ -89,8 +101,29 @@ def _take(chrome: "Browser", url: str, path: Path, shot: Shot) -> None:
     area = {"x": 0, "y": 0, "width": shot.width, "height": end["y"] + end["height"] + 16}
     page.screenshot(path=path, clip=area)
     page.context.close()
-    # Without the alpha channel, and packed well: the pictures stay in the history for good.
-    Image.open(path).convert("RGB").save(path, optimize=True)
+
+
+def _take_phone(weights: Path, folder: Path, output_dir: Path) -> None:
+    from mel_demo.phone.build import lay_out
+    from tests.support.phone import READY, judge, open_phone, phone_browser
+    from tests.support.static_host import static_host
+
+    lay_out(folder, weights)
+    with static_host(folder) as host, phone_browser() as chrome:
+        for name, (width, height, scheme, drawing) in PHONE_SHOTS.items():
+            page = open_phone(chrome, host.url, width, height, color_scheme=scheme)
+            page.wait_for_selector(READY)
+            if drawing:
+                judge(page, DRAWING.with_stem(drawing))
+            page.screenshot(path=output_dir / f"{name}.png")
+            page.context.close()
+            path = output_dir / f"{name}.png"
+            Image.open(path).convert("RGB").quantize(256).save(path, optimize=True)
+            _report(path)
+
+
+def _report(path: Path) -> None:
+    print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mel_demo.errors import ImageError, MelDemoError, SettingError
-from mel_demo.images import SUFFIXES, open_image
+from mel_demo.images import SUFFIXES, read_image
 from mel_demo.rows import Row, Sheet
 from mel_demo.screening import Screener
 
@@ -109,7 +109,7 @@ def judge_file(screener: Screener, sheet: Sheet, path: Path) -> list[Row]:
     name = name_of(path)
     try:
         _check_file(path)
-        return sheet.judged(name, screener.screen(open_image(path)))
+        return sheet.judged(name, screener.screen(*read_image(path)))
     except MelDemoError as error:
         return sheet.failed(name, str(error))
     except MemoryError:

@@ -1,4 +1,4 @@
-"""Command line: ``python -m mel_demo screen | serve | doctor``.
+"""Command line: ``python -m mel_demo screen | serve | phone | doctor``.
 
 Knows the terminal: options, progress, exit status (0 well, 1 something failed, 2 nothing was
 done because the command or the weights do not fit). What is done stands in ``batch``, ``doctor``
@@ -227,6 +227,39 @@ def serve(
         raise SettingError(
             f"The page cannot listen on {host}:{port}: {error} Choose another --port or --host."
         ) from error
+
+
+@app.command()
+def phone(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder to write, for any host.")
+    ],
+    weights: Weights = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="student_int8 or student.  [default: the smallest that refuses other pictures]",
+            show_default=False,
+        ),
+    ] = None,
+    ort: Annotated[
+        bool, typer.Option("--ort", help="Also write the model for ONNX Runtime Mobile.")
+    ] = False,
+) -> None:
+    """Lay out the page that screens on the phone itself, offline. Needs npm."""
+    from mel_demo.phone.build import lay_out
+
+    built = lay_out(output, weights, model, ort)
+    typer.echo(
+        f"{output}: the page with {built.key} ({built.bytes / 1e6:.1f} MB). To try it: "
+        f"python -m http.server --directory {output}"
+    )
+    if built.ood is None:
+        typer.echo(
+            f"{built.key} says no distance: what is no dermoscopy image is judged like any other. "
+            "--model student may refuse it.",
+            err=True,
+        )
 
 
 @app.command(name="doctor")

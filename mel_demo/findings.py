@@ -6,7 +6,7 @@ wrong. Knows no model: how far an image is from dermoscopy images is a model's `
 is only compared here. A ruler is not looked for: nothing was tried.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,32 +14,31 @@ import numpy as np
 from PIL import Image
 
 from mel_demo.images import crop_box
-from mel_demo.manifest import Manifest
-from mel_demo.measured import OutOfDistribution
+from mel_demo.manifest import Manifest, OutOfDistribution
 
 WORKING_SIDE = 120
 """Pixels of the shorter side of what is measured: no more than a model sees."""
 
 # HAM10000's own pictures are 4:3; up to 3:2 the crop takes only edges away, beyond it a lesion.
-_MOST_JUDGED_SHARE = 0.75
+MOST_JUDGED_SHARE = 0.75
 
 # Chosen on the validation images of HAM10000, none of which is degraded on purpose: false alarms
 # stay below 2 % of them. Measured by `python -m benchmarks.image_checks`.
 COLOURLESS = 8.0
-_BLURRED = 0.655
-_OVEREXPOSED = 0.02
-_UNDEREXPOSED = 90.0
-_INKED = 0.005
+BLURRED = 0.655
+OVEREXPOSED = 0.02
+UNDEREXPOSED = 90.0
+INKED = 0.005
 _HAIRY = 0.03
-_FAINT = 45.0
+FAINT = 45.0
 
 _REBLUR = 5  # pixels
-_WHITE = 250
-_BLUER = 30  # levels: skin and lesions are red before they are anything else
+WHITE = 250
+BLUER = 30  # levels: skin and lesions are red before they are anything else
 _THREAD, _DARKER = 5, 12  # a hair is narrower than that many pixels and darker by so many levels
 _LONG, _GAPS = 25, 4  # pixels that a hair goes on in one direction, and how many may be missing
 _DIRECTIONS = 12
-_COARSE = 4  # pixels that are averaged into one, so that texture is no contrast
+COARSE = 4  # pixels that are averaged into one, so that texture is no contrast
 
 Severity = Literal["info", "warning", "refusal"]
 
@@ -95,17 +94,23 @@ class Subject:
 
 
 def findings(
-    rgb: np.ndarray, manifest: Manifest, distances: Mapping[str, float | None]
+    rgb: np.ndarray,
+    manifest: Manifest,
+    distances: Mapping[str, float | None],
+    remarks: Iterable[str] = (),
 ) -> Iterator[Finding]:
-    """What the checks say of uint8 RGB (height, width, 3), in the order of CHECKS.
+    """What the checks say of uint8 RGB (height, width, 3), in the order of CHECKS, and then what
+    reading its file remarked.
 
-    ``distances``: what the models say, by key; None of one that says none.
+    ``distances``: what the models say, by key; None of one that says none. ``remarks``: of
+    ``images.Picture``.
     """
     subject = _subject(rgb, manifest, distances)
     for check in CHECKS:
         finding = check(subject)
         if finding is not None:
             yield finding
+    yield from (OF_FILES[remark] for remark in remarks)
 
 
 def working_image(rgb: np.ndarray, max_aspect_ratio: float) -> Image.Image:
@@ -127,11 +132,11 @@ def measure(image: Image.Image) -> Measures:
     return Measures(
         colour=colour_spread(rgb),
         blur=_blur(grey.astype(np.float32)),
-        white=float((np.minimum(np.minimum(red, green), blue) >= _WHITE).mean()),
+        white=float((np.minimum(np.minimum(red, green), blue) >= WHITE).mean()),
         brightest=float(np.quantile(grey, 0.95)),
-        ink=float((np.maximum(blue, green) - red > _BLUER).mean()),
+        ink=float((np.maximum(blue, green) - red > BLUER).mean()),
         hair=_hair(grey),
-        contrast=_contrast(np.asarray(image.reduce(_COARSE), np.float32)),
+        contrast=_contrast(np.asarray(image.reduce(COARSE), np.float32)),
     )
 
 
@@ -258,7 +263,7 @@ def _enlarged(subject: Subject) -> Finding | None:
 
 
 def _elongated(subject: Subject) -> Finding | None:
-    if subject.judged >= _MOST_JUDGED_SHARE:
+    if subject.judged >= MOST_JUDGED_SHARE:
         return None
     return Finding(
         "elongated",
@@ -270,7 +275,7 @@ def _elongated(subject: Subject) -> Finding | None:
 
 def _blurred(subject: Subject) -> Finding | None:
     # What was enlarged is never sharp, and has been told so.
-    if subject.enlarged or subject.measures.blur <= _BLURRED:
+    if subject.enlarged or subject.measures.blur <= BLURRED:
         return None
     return Finding(
         "blurred",
@@ -281,7 +286,7 @@ def _blurred(subject: Subject) -> Finding | None:
 
 
 def _overexposed(subject: Subject) -> Finding | None:
-    if subject.measures.white <= _OVEREXPOSED:
+    if subject.measures.white <= OVEREXPOSED:
         return None
     return Finding(
         "overexposed",
@@ -303,11 +308,11 @@ def _underexposed(subject: Subject) -> Finding | None:
 
 
 def _too_dark(subject: Subject) -> bool:
-    return subject.measures.brightest < _UNDEREXPOSED
+    return subject.measures.brightest < UNDEREXPOSED
 
 
 def _ink(subject: Subject) -> Finding | None:
-    if subject.measures.ink <= _INKED:
+    if subject.measures.ink <= INKED:
         return None
     return Finding(
         "ink",
@@ -320,7 +325,7 @@ def _ink(subject: Subject) -> Finding | None:
 
 def _no_lesion(subject: Subject) -> Finding | None:
     # In the dark there is no contrast, lesion or not.
-    if subject.measures.contrast >= _FAINT or _too_dark(subject):
+    if subject.measures.contrast >= FAINT or _too_dark(subject):
         return None
     return Finding(
         "no_lesion",
@@ -352,3 +357,39 @@ CHECKS: tuple[Callable[[Subject], Finding | None], ...] = (
     _much_hair,
 )
 """Add a check of the image here; the page and the command line show what it finds."""
+
+OF_FILES: dict[str, Finding] = {
+    finding.code: finding
+    for finding in (
+        Finding(
+            "few_colours",
+            "warning",
+            "The file holds at most 256 colours (a GIF, or a PNG with a palette): fine shades that "
+            "the models look for are missing. Use the original picture.",
+        ),
+        Finding(
+            "profile_ignored",
+            "warning",
+            "The file's colour profile is damaged or does not fit, and was ignored: colours may be "
+            "a little wrong. Save the picture anew as sRGB.",
+        ),
+        Finding(
+            "transparent",
+            "warning",
+            "Parts of the image are transparent and were judged as white. Use a picture without "
+            "transparency.",
+        ),
+        Finding(
+            "deep_grey",
+            "warning",
+            "The file holds grey values of more than 8 bits and no colours. They were scaled to "
+            "256 levels. Use a colour picture taken with a dermatoscope.",
+        ),
+        Finding(
+            "first_frame",
+            "info",
+            "The file holds several pictures: the first of them was judged.",
+        ),
+    )
+}
+"""What reading a file remarked, by code; ``images.Picture`` carries the codes."""

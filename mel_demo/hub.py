@@ -1,4 +1,4 @@
-"""Weights of a pinned revision on the Hugging Face Hub -> a local folder, every file checked.
+"""Which weights: a folder, or a pinned revision on the Hugging Face Hub fetched into one, checked.
 
 Released models live in two repositories, the teacher's and the student's, with one manifest in
 both; or in one that holds them all. Nothing here runs a model or reads an operating table.
@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
 
-from mel_demo import hub
 from mel_demo.errors import ManifestError, WeightsError
 from mel_demo.manifest import FILE_NAME, Manifest, ModelSpec, load_manifest, verify_weights
 
+DEFAULT = Path(__file__).resolve().parents[1] / "weights"
+SOURCE_FILE = "hub.txt"
+"""Stands in ``DEFAULT`` where the models are not: names a revision in the Hub's form."""
 FORMS = "USER/REPO@REVISION, or USER/TEACHER@REVISION,USER/STUDENT@REVISION"
 ANSWER_SECONDS = 4
 """How long the Hub may take to answer before a start goes on without it."""
@@ -40,6 +42,33 @@ class Origin:
         """``repo@commit``, with what the commit was found by where that may move."""
         asked = "" if self.revision == self.commit else f" ({self.revision})"
         return f"{self.repo}@{self.commit[:12]}{asked}"
+
+
+@dataclass(frozen=True)
+class Located:
+    """A folder with manifest and models; ``origins``: where it was fetched from, if it was."""
+
+    folder: Path
+    origins: tuple[Origin, ...] = ()
+
+
+def locate(named: Path | str | None = None) -> Located:
+    """The weights that ``named`` means: a folder, or one of FORMS.
+
+    None means the environment variable MEL_WEIGHTS, or else ``weights/`` beside mel_demo, which may
+    hold ``hub.txt`` in place of the models. Raises WeightsError or ManifestError.
+    """
+    named = named or os.environ.get("MEL_WEIGHTS") or _default()
+    if isinstance(named, Path) or Path(named).is_dir():
+        return Located(Path(named))
+    return Located(*fetch(named))
+
+
+def _default() -> Path | str:
+    source = DEFAULT / SOURCE_FILE
+    if (DEFAULT / FILE_NAME).exists() or not source.exists():
+        return DEFAULT
+    return source.read_text(encoding="utf-8").strip()
 
 
 def fetch(named: str) -> tuple[Path, tuple[Origin, ...]]:
@@ -220,35 +249,3 @@ def _ask(url: str) -> None:
 def _first_line(error: Exception) -> str:
     said = str(error).strip().splitlines()
     return said[0].rstrip(".") if said else f"no answer within {ANSWER_SECONDS} s"
-
-
-DEFAULT = Path(__file__).resolve().parents[1] / "weights"
-SOURCE_FILE = "hub.txt"
-"""Stands in ``DEFAULT`` where the models are not: names a revision in the Hub's form."""
-
-
-@dataclass(frozen=True)
-class Located:
-    """A folder with manifest and models; ``origins``: where it was fetched from, if it was."""
-
-    folder: Path
-    origins: tuple[Origin, ...] = ()
-
-
-def locate(named: Path | str | None = None) -> Located:
-    """The weights that ``named`` means: a folder, or one of ``hub.FORMS``.
-
-    None means the environment variable MEL_WEIGHTS, or else ``weights/`` beside mel_demo, which may
-    hold ``hub.txt`` in place of the models. Raises WeightsError or ManifestError.
-    """
-    named = named or os.environ.get("MEL_WEIGHTS") or _default()
-    if isinstance(named, Path) or Path(named).is_dir():
-        return Located(Path(named))
-    return Located(*hub.fetch(named))
-
-
-def _default() -> Path | str:
-    source = DEFAULT / SOURCE_FILE
-    if (DEFAULT / FILE_NAME).exists() or not source.exists():
-        return DEFAULT
-    return source.read_text(encoding="utf-8").strip()

@@ -16,7 +16,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 
 from mel_demo import images
 from mel_demo.errors import WeightsError
-from mel_demo.manifest import MELANOMA, ModelSpec, Preprocessing
+from mel_demo.manifest import MELANOMA, ModelSpec, Preprocessing, target_probability
 
 # ONNX Runtime's exceptions have no common base below Exception.
 _ORT_ERRORS = (
@@ -62,6 +62,10 @@ class Prediction:
     @property
     def melanoma_probability(self) -> float:
         return self.probabilities[MELANOMA]
+
+    def probability(self, target: str = "melanoma") -> float:
+        """0..1 of a target (``manifest.target_probability``): the sum over its classes."""
+        return target_probability(self.probabilities, target)
 
     @property
     def melanoma_evidence(self) -> np.ndarray:
@@ -167,6 +171,18 @@ class Model:
             f"{self._path} (model {self.spec.key}) {what}. Fetch the weights again, or export them "
             "with `python -m training export`."
         )
+
+
+def write_ort(source: Path, target: Path) -> None:
+    """Write an ONNX file in ONNX Runtime's own format, which its builds for phones read.
+
+    Graph and weights stay; the optimisations are those that suit every processor.
+    """
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.optimized_model_filepath = str(target)
+    options.add_session_config_entry("session.save_model_format", "ORT")
+    ort.InferenceSession(source, sess_options=options, providers=["CPUExecutionProvider"])
 
 
 def softmax(logits: np.ndarray, temperature: float) -> np.ndarray:

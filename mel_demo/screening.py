@@ -6,6 +6,7 @@ threshold and no file format.
 """
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,8 +62,9 @@ class Screener:
             for key, spec in self.manifest.models.items()
         }
 
-    def screen(self, rgb: np.ndarray) -> Screening:
-        """Judge uint8 RGB (height, width, 3), as ``images.open_image`` gives it."""
+    def screen(self, rgb: np.ndarray, remarks: Iterable[str] = ()) -> Screening:
+        """Judge a picture as ``images.read_image`` gives it: uint8 sRGB (height, width, 3), and
+        what was remarkable about its file."""
         start = time.perf_counter()
         prepared: dict[Preprocessing, Prepared] = {}
         predictions = {}
@@ -72,5 +74,5 @@ class Screener:
                 prepared[preprocessing] = inference.prepare(rgb, preprocessing)
             predictions[key] = model.run(prepared[preprocessing])
         distances = {key: prediction.distance for key, prediction in predictions.items()}
-        found = tuple(findings(rgb, self.manifest, distances))
+        found = tuple(findings(rgb, self.manifest, distances, remarks))
         return Screening(rgb, predictions, found, (time.perf_counter() - start) * 1000)

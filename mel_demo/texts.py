@@ -1,33 +1,29 @@
-"""The page's words in the reader's language: one JSON of texts a language, the same keys in each.
+"""Every word and every number as a person reads it: one JSON of texts a language, the same keys.
 
-Labels of components are translated in the browser by gr.I18n, panels here by ``Texts``; both read
-the same files. Knows text and numbers; no HTML and no Gradio.
+Labels of components are translated in the browser by gr.I18n, panels, figures and report here by
+``Texts``; all read the same files. Knows text and numbers; no HTML and no Gradio.
 """
 
 import json
 from functools import cache
 from pathlib import Path
 
-from mel_demo import figure_words, report_text
-from mel_demo.measured import Interval
+from mel_demo.manifest import Interval, ModelSpec
 
 FOLDER = Path(__file__).with_name("locales")
 LANGUAGES = ("en", "de", "es")
+NAMES = {"en": "English", "de": "Deutsch", "es": "Español"}
 _SWAPPED = str.maketrans(".,", ",.")
+_ARCHITECTURES = {
+    "efficientnet_b1": "EfficientNet-B1",
+    "mobilenetv3_small_100": "MobileNetV3-Small",
+}
 
 
 @cache
 def catalogue(language: str) -> dict[str, str]:
-    """All texts of a language of LANGUAGES by key.
-
-    ``figure_...`` and ``report_...`` are the words of figures and report, which bring their own
-    English.
-    """
-    texts = json.loads((FOLDER / f"{language}.json").read_text(encoding="utf-8"))
-    if language == LANGUAGES[0]:
-        for prefix, words in (("figure_", figure_words), ("report_", report_text)):
-            texts |= {f"{prefix}{key}": text for key, text in words.ENGLISH.items()}
-    return texts
+    """All texts of a language of LANGUAGES by key."""
+    return json.loads((FOLDER / f"{language}.json").read_text(encoding="utf-8"))
 
 
 def preferred(accept_language: str | None) -> str:
@@ -46,16 +42,25 @@ def preferred(accept_language: str | None) -> str:
     return next((tag for _, _, tag in sorted(ranked) if tag in LANGUAGES), LANGUAGES[0])
 
 
-class Texts:
-    """Texts and numbers in one language of LANGUAGES."""
+def architecture(spec: ModelSpec) -> str:
+    """The network's name as papers write it."""
+    return _ARCHITECTURES.get(spec.architecture, spec.architecture)
 
-    def __init__(self, language: str = LANGUAGES[0]) -> None:
-        self.language = language
-        self._texts = catalogue(language)
+
+class Texts:
+    """Texts and numbers in one language of LANGUAGES; of another one, in English."""
+
+    def __init__(self, language: str | None = None) -> None:
+        self.language = language if language in LANGUAGES else LANGUAGES[0]
+        self._texts = catalogue(self.language)
 
     def __call__(self, key: str, **values: object) -> str:
         """The text of a key with its {places} filled; KeyError for a key that no file has."""
         return self._texts[key].format(**values)
+
+    def raw(self, key: str) -> str:
+        """The text of a key with its {places} empty."""
+        return self._texts[key]
 
     def get(self, key: str, otherwise: str) -> str:
         """The text of a key, or ``otherwise`` where the language has none."""
@@ -65,14 +70,6 @@ class Texts:
         """A noun that stands alone elsewhere, as it is written inside a sentence."""
         text = self(key)
         return text if self.language == "de" else text[0].lower() + text[1:]
-
-    def starting(self, prefix: str) -> dict[str, str]:
-        """All texts whose key starts with ``prefix``, by the rest of their key."""
-        return {
-            key.removeprefix(prefix): text
-            for key, text in self._texts.items()
-            if key.startswith(prefix)
-        }
 
     def digits(self, text: str) -> str:
         """A number as English writes it, as the language does: "1,519.5" is "1.519,5" in German."""
@@ -86,29 +83,48 @@ class Texts:
         """A number with this many decimals."""
         return self.digits(f"{number:,.{digits}f}")
 
+    def megabytes(self, size: int) -> str:
+        """Bytes as "3.3 MB"."""
+        return f"{self.decimal(size / 1e6, 1)} MB"
+
     def percent(self, value: float) -> str:
-        """A share as percent, with more digits where it is small: "37 %", "4.1 %", "0.03 %"."""
-        return figure_words.percent(value, self.starting("figure_"))
+        """A share (0..1) in whole percent, with one decimal below ten, where thresholds lie.
+
+        "37 %", "4.1 %"; never "0 %" for what is above 0, nor "100 %" for what is below 1.
+        """
+        if 0 < value < 0.001:
+            return self("under", value=self.digits("0.1 %"))
+        if 0.995 <= value < 1:
+            return self("over", value="99 %")
+        number = f"{100 * value:.1f}" if 0 < value < 0.0995 else f"{100 * value:.0f}"
+        return self.digits(f"{number} %")
 
     def setting(self, value: float) -> str:
         """A share that a person set: "95 %", "99.5 %"."""
         return self.digits(f"{100 * value:.3g} %")
 
     def share(self, interval: Interval) -> str:
-        """A measured share with its interval: "85.5 % (78.9–90.9)"."""
-        if interval.value is None:
+        """A measured share with its interval: "86 % (79–91)".
+
+        One decimal where whole percents would hide the interval, or read as 0 or 100.
+        """
+        value, low, high = interval.value, interval.low, interval.high
+        if value is None:
             return self("not_defined")
-        value = f"{100 * interval.value:.1f} %"
-        return self.digits(f"{value}{_range(interval, 100, 1)}")
+        if low is None or low == value == high:
+            return self.percent(value)
+        parts = (value, low, high)
+        narrow = high - low < 0.03 or any(0 < x < 0.005 or 0.995 <= x < 1 for x in parts)
+        # Cut, not rounded, at the ends: 0.9996 must not read as certain.
+        shown = [100 * x if x in (0, 1) else min(max(100 * x, 0.1), 99.9) for x in parts]
+        first, second, third = (f"{x:.{int(narrow and x not in (0, 100))}f}" for x in shown)
+        return self.digits(f"{first} % ({second}–{third})")
 
     def measure(self, interval: Interval, digits: int = 3) -> str:
         """A measured number with its interval: "0.905 (0.876–0.932)"."""
         if interval.value is None:
             return self("not_defined")
-        return self.digits(f"{interval.value:.{digits}f}{_range(interval, 1, digits)}")
-
-
-def _range(interval: Interval, scale: float, digits: int) -> str:
-    if interval.low is None:
-        return ""
-    return f" ({scale * interval.low:.{digits}f}–{scale * interval.high:.{digits}f})"
+        text = f"{interval.value:.{digits}f}"
+        if interval.low is not None:
+            text += f" ({interval.low:.{digits}f}–{interval.high:.{digits}f})"
+        return self.digits(text)

@@ -16,7 +16,7 @@ from tests.support.tiny_weights import write_tiny_weights
 
 @pytest.fixture(scope="session")
 def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A weights folder with two linear models (see tests/tiny_weights.py). Do not write into it."""
+    """A weights folder with two linear models (see tiny_weights). Do not write into it."""
     return write_tiny_weights(tmp_path_factory.mktemp("tiny_weights"))
 
 
@@ -40,7 +40,7 @@ def manifest_json(tiny_weights: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def tiny_training(tmp_path_factory: pytest.TempPathFactory) -> TinyTraining:
-    """Both models trained for two epochs on a tiny drawn set (see tests/tiny_training.py)."""
+    """Both models trained for two epochs on a tiny drawn set (see tiny_training)."""
     return train_tiny(tmp_path_factory.mktemp("tiny_training"))
 
 

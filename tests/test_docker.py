@@ -9,12 +9,14 @@ import shutil
 import signal
 import subprocess
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
 from gradio_client import Client, handle_file
 
 from mel_demo.images import open_image
+from mel_demo.phone import serve
 from mel_demo.screening import Screener
 from tests.support.running import running_app
 from tests.support.slim import slim_python
@@ -42,6 +44,8 @@ def tree(tmp_path) -> Path:
     ignored = [line.removeprefix("**/") for line in lines if line and not line.startswith("#")]
     for instruction in instructions("COPY"):
         *sources, target = shlex.split(instruction)
+        if sources[0].startswith("--from="):  # made by another stage
+            continue
         for source in sources:
             if (ROOT / source).is_dir():
                 skip = shutil.ignore_patterns(*ignored)
@@ -64,6 +68,13 @@ def environment(tmp_path) -> dict[str, str]:
         if value.startswith("/tmp"):
             pairs[name] = str(tmp_path / "tmp") + value.removeprefix("/tmp")
     return pairs | {"MEL_WEIGHTS": ""}
+
+
+def test_the_image_has_the_readers_of_phones_and_archives():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    (install,) = (line for line in instructions("RUN") if "requirements.txt" in line)
+    for extra in ("heif", "dicom"):
+        assert set(project["optional-dependencies"][extra]) <= set(shlex.split(install))
 
 
 def listing(folder: Path) -> dict[Path, int]:
@@ -92,6 +103,12 @@ def test_what_the_image_copies_is_enough_to_serve(tree, slim, environment, tmp_p
     files = sum(path.stat().st_size for path in tree.rglob("*") if path.is_file())
     # python:3.11-slim has 130 MB.
     assert size + files < 800e6
+
+
+def test_the_phones_page_is_made_where_the_server_looks_for_it():
+    made = re.search(r"-m mel_demo phone --output (\S+)", " ".join(LINES))[1]
+    assert instructions("COPY")[-1] == f"--from=phone /app/{made} {made}"
+    assert ROOT / made == serve.DEFAULT
 
 
 def test_the_health_check_fails_where_nothing_answers(slim):

@@ -1,4 +1,4 @@
-"""What loads with what, proved in fresh interpreters: import-linter sees imports, not their cost."""
+"""What loads with what, in fresh interpreters: import-linter sees imports, not their cost."""
 
 import subprocess
 import sys

@@ -8,10 +8,7 @@ import typer
 import typer.main
 
 from mel_demo.cli import app as serving
-from mel_demo.manifest import load_manifest
 from training.__main__ import app as training
-from training.publish.repository import ROLES, hub_card
-from training.recipe import RECIPES, load_recipe
 from training.report.results import write_results
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -53,16 +50,4 @@ def test_the_two_commands_come_first():
 def test_the_results_table_is_the_manifests():
     assert write_results(ROOT / "weights", ROOT / "README.md", check=True), (
         "README's results are stale: run `python -m training results`"
-    )
-
-
-@pytest.mark.parametrize("role", ROLES)
-def test_the_cards_to_read_are_those_that_would_be_pushed(role):
-    manifest = load_manifest(ROOT / "weights")
-    specs = [manifest.models[key] for key in ROLES[role]]
-    repos = {"teacher": "USER/mel-teacher", "student": "USER/mel-student"}
-    dataset = load_recipe(RECIPES / specs[0].recipe).source.repository
-    assert (ROOT / f"docs/hub/{role}.md").read_text() == str(hub_card(specs, repos, dataset)), (
-        "stale: `python -m training push --teacher USER/mel-teacher --student USER/mel-student "
-        "--dry-run`, then copy the two README.md to docs/hub"
     )

@@ -1,5 +1,7 @@
 """Errors of the training commands. Each message names the bad value and the way out."""
 
+import errno
+
 
 class TrainingError(Exception):
     """Base of what a training command reports without a traceback.
@@ -31,3 +33,18 @@ class PublishError(TrainingError):
 
 class ExportError(TrainingError):
     """An exported file does not compute what its source computes."""
+
+
+def in_words(error: Exception) -> str:
+    """What a command prints of an error; raises an OSError that no user can mend."""
+    if not isinstance(error, OSError):
+        return str(error)
+    where = f" ({error.filename})" if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return (
+            f"The disk is full{where}. What was written before is whole: make room, or choose "
+            "another folder, and give the same command again; a run goes on with --resume."
+        )
+    if not (error.filename and error.strerror):
+        raise error
+    return f"{error.filename}: {error.strerror}."

@@ -1,20 +1,36 @@
-"""Small file habits shared by the commands: atomic writes, hashes, the git commit."""
+"""File habits shared by the commands: written in one step, read on several threads."""
 
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO, TypeVar
 
 from rich.progress import track
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write that becomes ``path`` when the block ends, and is removed if it fails."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
     """Replace ``path`` by ``text`` in one step, so that a kill leaves the old or the new file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    with replacing(path) as file:
+        file.write(text.encode())
 
 
 def write_json(path: Path, value: object) -> None:
@@ -22,7 +38,9 @@ def write_json(path: Path, value: object) -> None:
     write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
-def threaded(work: Callable, items: Iterable, description: str) -> Iterator:
+def threaded(
+    work: Callable[[Item], Result], items: Iterable[Item], description: str
+) -> Iterator[Result]:
     """``map`` over a few threads (Pillow decodes without the interpreter lock), with a bar."""
     items = list(items)
     with ThreadPoolExecutor(max_workers=4) as pool:

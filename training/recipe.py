@@ -1,11 +1,12 @@
 """Recipes: every hyper-parameter of a run as frozen, validated data.
 
-A recipe is a YAML file; the ones of the released models lie in ``training/recipes/``. Command-line
-options replace single values. Nothing here knows torch.
+A recipe is a YAML file; the ones of the released models lie in ``training/recipes/``. Options, and
+``--set KEY=VALUE`` for any key, replace single values. Nothing here knows torch.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -31,11 +32,12 @@ class HardLoss(_Frozen):
 
     name: Literal["focal", "cross_entropy"] = "focal"
     focal_gamma: float = Field(2.0, ge=0)
-    class_weight_power: float = Field(
-        0.5, ge=0, le=1, description="weight of a class = frequency ** -power, mean 1"
+    source_adjustment: float = Field(
+        0.0,
+        ge=0,
+        description="how much of a source's own share of melanomas the network is told while it "
+        "learns, so that it need not read the camera (training.learn.sources); 0 is off, 1 all",
     )
-    logit_adjustment: float = Field(0.0, ge=0, description="tau of arXiv 2007.07314; 0 is off")
-    label_smoothing: float = Field(0.0, ge=0, lt=1)
 
 
 class Distillation(_Frozen):
@@ -48,6 +50,13 @@ class Distillation(_Frozen):
         ge=0,
         description="the teacher judges the views of so many epochs once, and the student sees "
         "them again and again; 0: new views every epoch, and the teacher judges each",
+    )
+    orientations: Literal[1, 2, 4, 8] = Field(
+        1, description="of each view, over which the teacher's probabilities are averaged"
+    )
+    turns: bool = Field(
+        False,
+        description="kept views are shown in any of their eight orientations, for one answer",
     )
 
 
@@ -68,6 +77,7 @@ class Augmentation(_Frozen):
     vignette: float = Field(0.0, ge=0, le=1, description="light lost in the corners, at most")
     border: float = Field(0.0, ge=0, le=1, description="probability of a dermatoscope's black rim")
     ruler: float = Field(0.0, ge=0, le=1, description="probability of ruler marks along a side")
+    blur: float = Field(0.0, ge=0, le=1, description="share of a 3x3 mean in the view, at most")
     erasing: float = Field(0.25, ge=0, le=1, description="probability of one erased rectangle")
     mixup: float = Field(
         0.0, ge=0, description="views are mixed in pairs, share from Beta(a, a); 0 is off"
@@ -103,7 +113,6 @@ class Recipe(_Frozen):
     warmup_epochs: float = Field(1.0, ge=0)
     gradient_clip: float = Field(1.0, gt=0)
     drop_rate: float = Field(0.2, ge=0, lt=1)
-    drop_path_rate: float = Field(0.0, ge=0, lt=1)
     ema_decay: float = Field(0.998, ge=0, lt=1)
     patience: int = Field(8, ge=1, description="epochs without a better validation ROC-AUC")
     mixed_precision: Literal["no", "bf16", "fp16"] = "no"
@@ -111,6 +120,12 @@ class Recipe(_Frozen):
     seed: int = 20260723
 
     loss: HardLoss = HardLoss()
+    lesion_weight: float = Field(
+        0.0,
+        ge=0,
+        description="times the share of the melanoma map that lies beside the lesion, added to the "
+        "loss where there is a mask (training.learn.lesion); 0 is off",
+    )
     distillation: Distillation | None = None
     augmentation: Augmentation = Augmentation()
 
@@ -135,7 +150,7 @@ class Recipe(_Frozen):
 
 
 def load_recipe(path: Path, **replacements: object) -> Recipe:
-    """Read a recipe and replace single values, dotted for nested ones; None means "as it is".
+    """Read a recipe and replace single values, their keys dotted where they are nested.
 
     Raises RecipeError with every bad key, its value and what was expected.
     """
@@ -144,13 +159,12 @@ def load_recipe(path: Path, **replacements: object) -> Recipe:
     except FileNotFoundError:
         known = ", ".join(sorted(str(file.name) for file in RECIPES.glob("*.yaml")))
         raise RecipeError(f"There is no recipe {path}. Known ones in {RECIPES}: {known}.") from None
-    except yaml.YAMLError as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise RecipeError(f"{path} is not YAML: {error}") from error
     if not isinstance(values, dict):
         raise RecipeError(f"{path} must hold keys and values, not {type(values).__name__}.")
     for key, value in replacements.items():
-        if value is not None:
-            _replace(values, key.split("."), value)
+        _replace(values, key.split("."), value)
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
@@ -162,7 +176,31 @@ def load_recipe(path: Path, **replacements: object) -> Recipe:
         raise RecipeError(f"{path} cannot be used:\n" + "\n".join(lines)) from error
 
 
-def _replace(values: dict, keys: list[str], value: object) -> None:
+def parse_settings(
+    settings: Sequence[str], options: Mapping[str, object] | None = None
+) -> dict[str, Any]:
+    """Replacements for ``load_recipe`` from "KEY=VALUE" texts, whose values are YAML.
+
+    ``options``: values that have options of their own, None where they were not given. RecipeError
+    for a text that is no setting, and for a key that is given twice.
+    """
+    found: dict[str, Any] = {k: v for k, v in (options or {}).items() if v is not None}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        key = key.strip()
+        if not key or not equals:
+            raise RecipeError(f"--set takes KEY=VALUE, such as loss.name=focal: not {setting!r}.")
+        if key in found:
+            raise RecipeError(f"{key} is given twice, {found[key]!r} and {text!r}: give it once.")
+        try:
+            found[key] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            reason = " ".join(str(error).split())
+            raise RecipeError(f"--set {key}: {text!r} is no YAML value ({reason}).") from error
+    return found
+
+
+def _replace(values: dict[str, Any], keys: list[str], value: object) -> None:
     for key in keys[:-1]:
         if not isinstance(values.get(key), dict):
             values[key] = {}

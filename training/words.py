@@ -10,7 +10,7 @@ METRICS = {
     "ece": "ECE of the melanoma probability, 15 bins",
     "brier": "Brier score of the melanoma probability",
 }
-PERCENT = ("sensitivity_at_95", "specificity_at_95", "same_decision_at_95")
+PERCENT = ("sensitivity_at_95", "specificity_at_95", "same_decision_at_95", "balanced_accuracy")
 AGREEMENT = {
     "same_decision_at_95": "Same decision, each at its own threshold",
     "spearman": "Rank correlation of melanoma probabilities (Spearman)",
@@ -26,6 +26,12 @@ DIAGNOSES = {
     "nv": "nevus (mole)",
     "vasc": "vascular lesion",
 }
+
+CLASS_METRICS = {
+    "balanced_accuracy": "Balanced accuracy",
+    **{f"roc_auc_{name}": f"ROC-AUC, {words}" for name, words in DIAGNOSES.items()},
+}
+"""Of the seven diagnoses, each against the rest."""
 
 
 def show(interval: Interval, percent: bool = False) -> str:

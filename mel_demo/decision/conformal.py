@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from mel_demo.decision.operating_point import check_target
-from mel_demo.manifest import Counts, OperatingTable
-from mel_demo.measured import Conformal
+from mel_demo.manifest import Conformal, Counts, OperatingTable
 
 # (1 - 0.9) / 2 is 0.04999999999999999: not one melanoma less.
 _ROUNDING = 1e-9
@@ -52,10 +51,6 @@ class Band:
         if probability < self.low:
             return Outcome.NO_REFERRAL
         return Outcome.REFER if probability >= self.high else Outcome.UNCERTAIN
-
-    def close_call(self, probability: float) -> bool:
-        """Whether it lies in the band: a remark beside the decision, which the threshold makes."""
-        return self.low <= probability < self.high
 
 
 @dataclass(frozen=True)
@@ -115,8 +110,12 @@ def measured(table: OperatingTable, band: Band) -> BandCounts:
         others_referred=below_high.fp,
         others=above_low.others,
         uncertain=(below_low.tp + below_low.fp) - (above_high.tp + above_high.fp),
-        exact=below_low == above_low and below_high == above_high,
+        exact=_same(below_low, above_low) and _same(below_high, above_high),
     )
+
+
+def _same(one: Counts, other: Counts) -> bool:
+    return (one.tp, one.fp) == (other.tp, other.fp)
 
 
 def _rows_around(table: OperatingTable, threshold: float) -> tuple[Counts, Counts]:

@@ -6,11 +6,12 @@ the holdout counts of the same row. Does not know how either was measured, nor a
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mel_demo.errors import SettingError
-from mel_demo.manifest import OperatingRow, OperatingTable
+from mel_demo.manifest import Counts, OperatingRow, OperatingTable
 
 if TYPE_CHECKING:  # importing it for real would import onnxruntime
     from mel_demo.inference import Prediction
@@ -74,12 +75,19 @@ def choose(table: OperatingTable, target_sensitivity: float) -> OperatingPoint:
     target_sensitivity <= MAX_TARGET.
     """
     target = check_target(target_sensitivity)
-    melanomas = table.rows[0].validation.melanomas
+    index = first_that_catches([row.validation for row in table.rows], target)
+    row = table.rows[index]
+    return OperatingPoint(target, row.threshold, row, index)
+
+
+def first_that_catches(validation: Sequence[Counts], target: float) -> int:
+    """Index of the first counts that catch this share (0..1) of the melanomas.
+
+    ``validation``: of descending thresholds; the last one catches every melanoma.
+    """
+    melanomas = validation[0].melanomas
     wanted = math.ceil(target * melanomas - _ROUNDING * melanomas)
-    for index, row in enumerate(table.rows):
-        if row.validation.tp >= wanted:
-            return OperatingPoint(target, row.threshold, row, index)
-    raise AssertionError("the manifest's last row catches every validation melanoma")
+    return next(index for index, counts in enumerate(validation) if counts.tp >= wanted)
 
 
 def check_threshold(threshold: float) -> float:

@@ -9,8 +9,7 @@ import math
 from dataclasses import dataclass
 
 from mel_demo.errors import SettingError
-from mel_demo.manifest import Lesions, Rates
-from mel_demo.measured import Interval
+from mel_demo.manifest import Interval, Lesions, Rates
 
 MIN_PREVALENCE = 0.001
 MAX_PREVALENCE = 0.5
@@ -88,10 +87,10 @@ def predictive_values(rates: Rates, lesions: Lesions, prevalence: float) -> Pred
     added either way, with the binomial standard error among ``lesions`` (those of the same split).
     """
     p = check_prevalence(prevalence)
-    sensitivity, specificity = rates.sensitivity.value, rates.specificity.value
+    sensitivity, specificity = _value(rates.sensitivity), _value(rates.specificity)
     ppv = _ratio(sensitivity * p, (1 - specificity) * (1 - p))
     npv = _ratio(specificity * (1 - p), (1 - sensitivity) * p)
-    if None in (rates.sensitivity.low, rates.specificity.low):
+    if rates.sensitivity.low is None or rates.specificity.low is None:
         return PredictiveValues(Interval(ppv, None, None), Interval(npv, None, None))
     se, se_error = _estimate(rates.sensitivity, lesions.melanoma)
     sp, sp_error = _estimate(rates.specificity, lesions.other)
@@ -114,22 +113,24 @@ def natural_frequencies(
 ) -> Frequencies:
     """``people`` divided by truth and decision; rates 0..1, prevalence as ``check_prevalence``.
 
-    Melanomas are rounded first, then each group is divided by its rate; a half counts as an error
-    (missed, false alarm). Whole people are coarse where melanoma is rare: one melanoma among 1,000
-    is found or missed, nothing between.
+    Whole people by the largest remainder, so that the four groups add up to ``people`` and each is
+    less than one off; of equal remainders the errors (missed, false alarms) are rounded up. Whole
+    people are coarse where melanoma is rare: one melanoma among 1,000 is found or missed, nothing
+    between.
     """
     p = check_prevalence(prevalence)
-    melanomas = math.floor(p * people + 0.5)
-    others = people - melanomas
-    found = math.ceil(sensitivity * melanomas - 0.5)
-    cleared = math.ceil(specificity * others - 0.5)
-    return Frequencies(
-        found=found,
-        missed=melanomas - found,
-        false_alarms=others - cleared,
-        cleared=cleared,
-        expected_missed=(1 - sensitivity) * p * people,
-    )
+    # Errors first: sorting keeps the order of equal remainders (floats blur their last digit).
+    expected = {
+        "missed": (1 - sensitivity) * p * people,
+        "false_alarms": (1 - specificity) * (1 - p) * people,
+        "found": sensitivity * p * people,
+        "cleared": specificity * (1 - p) * people,
+    }
+    counts = {group: math.floor(number + 1e-9) for group, number in expected.items()}
+    by_remainder = sorted(expected, key=lambda group: round(counts[group] - expected[group], 9))
+    for group in by_remainder[: people - sum(counts.values())]:
+        counts[group] += 1
+    return Frequencies(**counts, expected_missed=expected["missed"])
 
 
 def _ratio(part: float, rest: float) -> float | None:
@@ -138,11 +139,18 @@ def _ratio(part: float, rest: float) -> float | None:
 
 def _estimate(rate: Interval, lesions: int) -> tuple[float, float]:
     """A rate inside 0..1 and its standard error."""
-    if 0 < rate.value < 1:
-        return rate.value, (rate.high - rate.low) / (2 * _Z)
+    value = _value(rate)
+    if 0 < value < 1 and rate.low is not None and rate.high is not None:
+        return value, (rate.high - rate.low) / (2 * _Z)
     total = lesions + _Z**2
-    value = (rate.value * lesions + _Z**2 / 2) / total
+    value = (value * lesions + _Z**2 / 2) / total
     return value, math.sqrt(value * (1 - value) / total)
+
+
+def _value(rate: Interval) -> float:
+    if rate.value is None:
+        raise ValueError("a rate without a value: its counts hold no melanoma, or nothing else")
+    return rate.value
 
 
 def _interval(value: float | None, centre: float, error: float) -> Interval:

@@ -1,7 +1,7 @@
 """What was measured of all models becomes interactive figures: ROC, reliability, decision curve.
 
-Pure: numbers in, a Plotly figure out. Style is ``figure_style``'s, words are
-``figure_words``'; the distribution of scores is drawn by ``score_figure``.
+Pure: numbers in, a Plotly figure out. Style is ``style``'s, words are
+``texts``'; the distribution of scores is drawn by ``score_figure``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,9 +10,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from mel_demo.decision.operating_point import OperatingPoint
-from mel_demo.figure_words import ENGLISH
-from mel_demo.manifest import Manifest, OperatingTable
-from mel_demo.measured import NetBenefit, ReliabilityBin
+from mel_demo.manifest import NetBenefit, OperatingTable, ReliabilityBin
 from mel_demo.pictures.style import (
     COLOURS,
     DASHES,
@@ -25,34 +23,36 @@ from mel_demo.pictures.style import (
     unit_axis,
     whisker,
 )
+from mel_demo.texts import Texts
 
+ENGLISH = Texts()
 PER = 1000
 """Net benefit is drawn for so many images."""
 
 
-def roc_points(table: OperatingTable) -> tuple[list[float], list[float]]:
-    """(1 - specificity, sensitivity) on holdout of every row, with the corners (0,0) and (1,1)."""
-    rows = [row.holdout for row in table.rows]
+def roc_points(table: OperatingTable, split: str = "holdout") -> tuple[list[float], list[float]]:
+    """(1 - specificity, sensitivity) on a split, of every row, with the corners (0,0) and (1,1)."""
+    rows = [getattr(row, split) for row in table.rows]
     false_alarms = [0.0, *(row.fp / row.others for row in rows), 1.0]
     caught = [0.0, *(row.tp / row.melanomas for row in rows), 1.0]
     return false_alarms, caught
 
 
 def roc_figure(
-    manifest: Manifest,
+    tables: Mapping[str, OperatingTable],
     points: Mapping[str, OperatingPoint],
     names: Mapping[str, str],
-    text: Mapping[str, str] = ENGLISH,
+    t: Texts = ENGLISH,
+    split: str = "holdout",
 ) -> go.Figure:
-    """Holdout ROC of every model, its chosen point, and that point's 95 % intervals as whiskers.
+    """ROC on a split of every model, its chosen point, and that point's 95 % intervals as whiskers.
 
-    ``points``: the operating point of each model key. ``names``: what to call each model. ``text``:
-    words by the keys of ``figure_words.ENGLISH``. Axes run from 0 to 100 %; the curve passes
-    through the thresholds of the operating table.
+    ``points``: the operating point of each model key. ``names``: what to call each model.
+    Axes run from 0 to 100 %; the curve passes through the thresholds of the operating table.
     """
     data = []
     for key, point in points.items():
-        x, y = roc_points(manifest.models[key].operating_table)
+        x, y = roc_points(tables[key], split)
         data.append(
             {
                 "type": "scatter",
@@ -62,10 +62,10 @@ def roc_figure(
                 "name": names[key],
                 "legendgroup": key,
                 "line": {"color": COLOURS[key], "width": 2, "dash": DASHES[key]},
-                "hovertemplate": f"{text['roc_hover']}<extra></extra>",
+                "hoverinfo": "skip",
             }
         )
-        rates = point.row.holdout_rates
+        rates = getattr(point.row, split)
         sensitivity, specificity = rates.sensitivity, rates.specificity
         data.append(
             {
@@ -81,15 +81,14 @@ def roc_figure(
                     1 - specificity.value, 1 - specificity.high, 1 - specificity.low, key
                 ),
                 "error_y": whisker(sensitivity.value, sensitivity.low, sensitivity.high, key),
-                "hovertemplate": f"{names[key]} {text['roc_chosen']}:<br>{text['roc_hover']}"
-                "<extra></extra>",
+                "hoverinfo": "skip",
             }
         )
     return figure(
         data,
-        text,
-        xaxis=unit_axis(text["roc_x"], text),
-        yaxis=unit_axis(text["roc_y"], text),
+        t,
+        xaxis=unit_axis(t("figure_roc_x"), t),
+        yaxis=unit_axis(t("figure_roc_y"), t),
         shapes=[_diagonal()],
         legend={"x": 0.98, "y": 0.04, "xanchor": "right", "yanchor": "bottom"},
     )
@@ -98,7 +97,7 @@ def roc_figure(
 def reliability_figure(
     bins: Mapping[str, Sequence[ReliabilityBin]],
     names: Mapping[str, str],
-    text: Mapping[str, str] = ENGLISH,
+    t: Texts = ENGLISH,
 ) -> go.Figure:
     """How often a melanoma probability came true on holdout, for each model key.
 
@@ -111,7 +110,7 @@ def reliability_figure(
             "x": [0, 1],
             "y": [0, 1],
             "mode": "lines",
-            "name": text["reliability_ideal"],
+            "name": t("figure_reliability_ideal"),
             "line": {"color": GREY, "width": 1, "dash": "dot"},
             "hoverinfo": "skip",
         }
@@ -140,18 +139,14 @@ def reliability_figure(
                         item.value - low for low, item in zip(lows, observed, strict=True)
                     ],
                 },
-                "customdata": [
-                    [item.images, low, high]
-                    for item, low, high in zip(drawn, lows, highs, strict=True)
-                ],
-                "hovertemplate": f"{names[key]}: {text['reliability_hover']}<extra></extra>",
+                "hoverinfo": "skip",
             }
         )
     return figure(
         data,
-        text,
-        xaxis=unit_axis(text["reliability_x"], text),
-        yaxis=unit_axis(text["reliability_y"], text),
+        t,
+        xaxis=unit_axis(t("figure_reliability_x"), t),
+        yaxis=unit_axis(t("figure_reliability_y"), t),
         legend={"x": 0.02, "y": 0.98, "xanchor": "left", "yanchor": "top"},
     )
 
@@ -159,7 +154,7 @@ def reliability_figure(
 def decision_curve_figure(
     curves: Mapping[str, Sequence[NetBenefit]],
     names: Mapping[str, str],
-    text: Mapping[str, str] = ENGLISH,
+    t: Texts = ENGLISH,
 ) -> go.Figure:
     """Net benefit on holdout for PER images, by the probability from which one would refer.
 
@@ -178,7 +173,7 @@ def decision_curve_figure(
             "mode": "lines",
             "name": names[key],
             "line": {"color": COLOURS[key], "width": 2, "dash": DASHES[key]},
-            "hovertemplate": f"{names[key]}: {text['decision_hover']}<extra></extra>",
+            "hoverinfo": "skip",
         }
         for key, curve in curves.items()
     ]
@@ -188,7 +183,7 @@ def decision_curve_figure(
             "x": x,
             "y": y,
             "mode": "lines",
-            "name": text[name],
+            "name": t(f"figure_{name}"),
             "line": {"color": GREY, "width": 1.5, "dash": dash},
             "hoverinfo": "skip",
         }
@@ -200,10 +195,10 @@ def decision_curve_figure(
     top = max(everyone[0], *(max(area["y"], default=0) for area in areas))
     return figure(
         [*areas, *lines, *defaults],
-        text,
-        xaxis=percent_axis(_round_steps(x[-1]), text)
-        | {"range": [0, x[-1]], "title": title(text["decision_x"])},
-        yaxis={"range": [-0.25 * top, 1.05 * top], "title": title(text["decision_y"])},
+        t,
+        xaxis=percent_axis(_round_steps(x[-1]), t)
+        | {"range": [0, x[-1]], "title": title(t("figure_decision_x"))},
+        yaxis={"range": [-0.25 * top, 1.05 * top], "title": title(t("figure_decision_y"))},
         legend={"x": 0.98, "y": 0.98, "xanchor": "right", "yanchor": "top"},
     )
 

@@ -1,52 +1,90 @@
-"""Evidence map + image -> picture. Pure: arrays in, arrays out, no files and no page.
+"""Evidence map + image -> bands over it. Pure: arrays in, arrays or bytes out, no page.
 
-A map normalised to its own maximum looks as hot at p = 0.001 as at p = 0.99. So its opacity
-follows the melanoma probability: a confident benign result looks calm.
+A map normalised to its own maximum looks as hot at p = 0.001 as at p = 0.99. So evidence is the map
+times a strength that follows the probability, drawn on one scale as bands of fixed opacity with a
+contour each: the calmer the result, the fewer bands.
 """
+
+import io
 
 import numpy as np
 from PIL import Image
 
-PEAK_OPACITY = 0.65
-"""Opacity of the strongest point at strength 1: the lesion stays visible beneath it."""
-_DIMMED = 0.75
+LEVELS = (0.2, 0.4, 0.6, 0.8)
+"""Evidence (0..1) from which each band begins."""
+COLOURS = ((96, 134, 246), (38, 184, 200), (126, 216, 92), (255, 236, 64))
+"""Of each band, blue to yellow as in "viridis" without its dark end, which dark skin swallows:
+lightness rises, so it reads the same for colour-blind eyes and in grey, and none is a colour of
+skin. Also for a legend."""
+FILL = 0.32
+"""Opacity of a band: the lesion stays visible beneath it."""
+# Pixels either side of a contour, for 512 on the longer side of the image: its colour, and a dark
+# edge that parts it from light skin.
+_LINE, _EDGE = 0.9, 2.0
+_EDGE_COLOUR, _EDGE_OPACITY = (10, 14, 34), 0.5
+_DIMMED = 0.6
 
 
-# Nine samples of "viridis" from 0 to 1 (Smith and van der Walt 2015, CC0): lightness rises evenly,
-# so it reads the same for colour-blind eyes and in grey, and its blue, green and yellow are not
-# colours of skin.
-_SAMPLES = np.array(
-    [
-        (68, 1, 84),
-        (71, 45, 123),
-        (59, 82, 139),
-        (44, 114, 142),
-        (33, 145, 140),
-        (40, 174, 128),
-        (94, 201, 98),
-        (173, 220, 48),
-        (253, 231, 37),
-    ]
-)
-COLOURS = np.stack(
-    [
-        np.rint(np.interp(np.linspace(0, 8, 256), range(9), _SAMPLES[:, channel]))
-        for channel in range(3)
-    ],
-    axis=1,
-).astype(np.uint8)
-"""uint8 (256, 3): the colour of no evidence (0) to the strongest (255); also for a legend."""
-
-
-def evidence_strength(melanoma_probability: float) -> float:
+def evidence_strength(probability: float) -> float:
     """How strongly to draw the map, 0..1: the cube root of the probability (0..1).
 
     0.001 -> 0.1, 0.05 -> 0.37, 0.5 -> 0.79: visible where a screening threshold lies, calm below.
     Raises ValueError outside 0..1.
     """
-    if not 0 <= melanoma_probability <= 1:
-        raise ValueError(f"{melanoma_probability!r} is not a probability")
-    return melanoma_probability ** (1 / 3)
+    if not 0 <= probability <= 1:
+        raise ValueError(f"{probability!r} is not a probability")
+    return float(probability ** (1 / 3))
+
+
+def bands(
+    size: tuple[int, int],
+    evidence_map: np.ndarray,
+    box: tuple[int, int, int, int],
+    strength: float,
+) -> np.ndarray:
+    """The bands alone, uint8 RGBA (height, width, 4), to be laid over an image of ``size``.
+
+    ``size``: (width, height). ``evidence_map``: (h, w), not negative, any scale; a map of zeros
+    draws nothing. ``box``: (left, top, right, bottom), the part that was judged
+    (``images.crop_box``); the map is spread over it, the rest is darkened. ``strength``: 0..1.
+    Evidence = map / its maximum * strength: one scale for the maps of all models and classes.
+    Raises ValueError for values outside.
+    """
+    width, height = size
+    left, top, right, bottom = box
+    if not (0 <= left < right <= width and 0 <= top < bottom <= height):
+        raise ValueError(f"box {box} does not lie in an image of {width} x {height}")
+    if not 0 <= strength <= 1:
+        raise ValueError(f"strength {strength!r} is not in 0..1")
+    drawn = np.zeros((height, width, 4), np.uint8)
+    drawn[..., 3] = round(255 * (1 - _DIMMED))
+    evidence = _evidence(evidence_map, (right - left, bottom - top)) * np.float32(strength)
+    # Colours hold their opacity as a factor (premultiplied) until all layers are on.
+    layers = np.zeros((*evidence.shape, 4), np.float32)
+    for level, colour in zip(LEVELS, COLOURS, strict=True):
+        inside = evidence >= level
+        if not inside.any():
+            break
+        layers[inside] = [FILL * part for part in (*colour, 1)]
+    slope = _slope(evidence)
+    scale = max(size) / 512
+    for level, colour in zip(LEVELS, COLOURS, strict=True):
+        if evidence.max() < level:
+            break
+        # Pixels from the contour, by the slope there.
+        distance = np.abs(evidence - level) / slope
+        for reach, shade, opacity in (
+            (_EDGE, _EDGE_COLOUR, _EDGE_OPACITY),
+            (_LINE, colour, 1.0),
+        ):
+            near = distance < reach * scale + 0.5
+            line = np.minimum(reach * scale + 0.5 - distance[near], 1)[:, None] * opacity
+            layers[near] = layers[near] * (1 - line) + np.array((*shade, 1)) * line
+    opacity = layers[..., 3:]
+    layers[..., :3] /= np.maximum(opacity, 1e-6)
+    layers[..., 3:] *= 255
+    drawn[top:bottom, left:right] = np.rint(layers)
+    return drawn
 
 
 def overlay(
@@ -55,34 +93,29 @@ def overlay(
     box: tuple[int, int, int, int],
     strength: float,
 ) -> np.ndarray:
-    """Draw an evidence map over the image it explains; uint8 (height, width, 3) of the same shape.
-
-    ``rgb``: uint8 (height, width, 3). ``evidence_map``: (h, w), not negative, any scale; a map of
-    zeros draws nothing. ``box``: (left, top, right, bottom), the part that was judged
-    (``images.crop_box``); the map is spread over it, the rest is dimmed. ``strength``: 0..1.
-    Evidence = map / its maximum * strength; it chooses the colour and, times PEAK_OPACITY, the
-    opacity: one scale for the maps of all models and classes. Raises ValueError for values outside.
-    """
+    """An image, uint8 (height, width, 3), with ``bands`` over it; of the same shape."""
     height, width = rgb.shape[:2]
-    left, top, right, bottom = box
-    if not (0 <= left < right <= width and 0 <= top < bottom <= height):
-        raise ValueError(f"box {box} does not lie in an image of {width} x {height}")
-    if not 0 <= strength <= 1:
-        raise ValueError(f"strength {strength!r} is not in 0..1")
-    picture = rgb.copy()
-    if box != (0, 0, width, height):
-        picture = np.rint(picture * np.float32(_DIMMED)).astype(np.uint8)
-    judged = Image.fromarray(np.ascontiguousarray(rgb[top:bottom, left:right]))
-    heat = np.rint(_heat(evidence_map, judged.size) * np.float32(strength)).astype(np.uint8)
-    colours = Image.fromarray(heat)
-    colours.putpalette(COLOURS.tobytes())
-    opacity = Image.fromarray(np.rint(heat * np.float32(PEAK_OPACITY)).astype(np.uint8))
-    picture[top:bottom, left:right] = Image.composite(colours.convert("RGB"), judged, opacity)
-    return picture
+    picture = Image.fromarray(rgb).convert("RGBA")
+    picture.alpha_composite(Image.fromarray(bands((width, height), evidence_map, box, strength)))
+    return np.asarray(picture.convert("RGB"))
 
 
-def _heat(evidence_map: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """The map at (width, height), 0..255 of its own maximum; bicubic, its overshoot cut off."""
+def encoded(picture: np.ndarray) -> bytes:
+    """A WebP file of a picture, uint8 (height, width, 3 or 4 with opacity)."""
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "WEBP", quality=82, method=2)
+    return file.getvalue()
+
+
+def _slope(evidence: np.ndarray) -> np.ndarray:
+    """Change a pixel; a little above 0, so that a plain has no contour, wherever it lies."""
+    if min(evidence.shape) < 2:
+        return np.full_like(evidence, 1e-6)
+    return np.hypot(*np.gradient(evidence)) + np.float32(1e-6)
+
+
+def _evidence(evidence_map: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The map at (width, height), 0..1 of its own maximum; bicubic, its overshoot cut off."""
     values = np.asarray(evidence_map, np.float32)
     if values.ndim != 2 or not np.isfinite(values).all() or (values < 0).any():
         raise ValueError("the evidence map is not a finite, non-negative (h, w) array")
@@ -90,4 +123,4 @@ def _heat(evidence_map: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     if peak > 0:
         values = values / peak
     smooth = np.asarray(Image.fromarray(values).resize(size, Image.Resampling.BICUBIC))
-    return np.rint(np.clip(smooth, 0, 1) * 255).astype(np.uint8)
+    return np.clip(smooth, 0, 1)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from html import escape
 
 from mel_demo.decision.prevalence import Frequencies
-from mel_demo.figure_words import ENGLISH, whole
+from mel_demo.texts import Texts
 
 COLUMNS = 40
 COLOURS = {"found": "#d6408a", "alarm": "#b07d12", "cleared": "#7d8593"}
@@ -28,11 +28,10 @@ _GROUPS = {
 }
 
 
-def people_svg(frequencies: Frequencies, labels: Mapping[str, str] = ENGLISH) -> str:
+def people_svg(frequencies: Frequencies, t: Texts) -> str:
     """An inline SVG of all people, row by row in the order of the legend below them.
 
-    ``labels``: words by the keys of ``figure_words.ENGLISH`` that begin with "people_". It is as
-    wide as its place, up to 26 rem; its accessible name says all four numbers.
+    It is as wide as its place, up to 26 rem; its accessible name says all four numbers.
     """
     counts = {group: getattr(frequencies, group) for group in _GROUPS}
     rows = -(-frequencies.people // COLUMNS)
@@ -41,14 +40,13 @@ def people_svg(frequencies: Frequencies, labels: Mapping[str, str] = ENGLISH) ->
     legend = "".join(
         _path(group, [(_CELL / 2 + 1, bottom + _LINE * (line + 0.5))])
         + f'<text x="20" y="{bottom + _LINE * (line + 0.5):g}" dominant-baseline="central">'
-        f'<tspan font-weight="700">{whole(count, labels)}</tspan> '
-        f"{escape(labels[f'people_{group}'])}</text>"
+        f'<tspan font-weight="700">{t.count(count)}</tspan> '
+        f"{escape(t(f'figure_people_{group}'))}</text>"
         for line, (group, count) in enumerate(counts.items())
     )
-    name = escape(labels["people_title"].format(whole(frequencies.people, labels))) + ": "
+    name = escape(t("figure_people_title", people=t.count(frequencies.people))) + ": "
     name += ", ".join(
-        f"{whole(count, labels)} {escape(labels[f'people_{group}'])}"
-        for group, count in counts.items()
+        f"{t.count(count)} {escape(t(f'figure_people_{group}'))}" for group, count in counts.items()
     )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="people" role="img" aria-label="{name}" '

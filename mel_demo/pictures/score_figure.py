@@ -1,205 +1,113 @@
-"""Which melanoma probabilities a model gave to melanomas and to others, and where an image lies.
+"""Which probabilities a model gave to positives and to others, and where an image lies, as SVG.
 
-Pure: a measured distribution and a setting in, a Plotly figure out. Style is ``figure_style``'s,
-words are ``figure_words``'.
+Pure: measured scores and a setting in, markup out. The axis is one of log-odds; labels are text
+beside the drawing, so that they keep their size when it is stretched.
 """
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
-import plotly.graph_objects as go
+from markupsafe import Markup
 
-from mel_demo.decision.conformal import Band
-from mel_demo.figure_words import ENGLISH, percent
-from mel_demo.measured import Distribution
-from mel_demo.pictures.style import (
-    COLOURS,
-    GREY,
-    SHADE,
-    SHAPES,
-    figure,
-    percent_axis,
-    title,
-    whisker,
-)
+from mel_demo.decision.neighbours import log_odds
+from mel_demo.manifest import Evidence, ScoresByTruth
+from mel_demo.pictures.markup import render
+from mel_demo.texts import Texts
 
-# Log-odds have no place for 0 and 1.
-_LEAST = 1e-4
-_TICKS = (0.0001, 0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999)
+LEFT, RIGHT = log_odds(0.001), log_odds(0.99)
+"""Both ends of the axis; what lies beyond is drawn at the end."""
+BINS = 44
+_TICKS = (0.001, 0.01, 0.1, 0.5, 0.9, 0.99)
 
 
-def log_odds(probability: float) -> float:
-    """log(p / (1 - p)); what lies beyond 0.0001 and 0.9999 counts as these."""
-    inside = min(max(probability, _LEAST), 1 - _LEAST)
-    return math.log(inside / (1 - inside))
+@dataclass(frozen=True)
+class Heaps:
+    """Shares (0..1 of their tallest bin) of positives and of others in bins of log-odds."""
+
+    edges: tuple[float, ...]
+    positive: tuple[float, ...]
+    other: tuple[float, ...]
+    images: int
 
 
-def histogram_figure(
-    distribution: Distribution,
+def heaps(evidence: Evidence | None, split: str) -> Heaps | None:
+    """Of the images of a split; None where they were not measured."""
+    if evidence is None:
+        return None
+    if evidence.scores and split in evidence.scores:
+        return _of_scores(evidence.scores[split])
+    if split != "holdout":
+        return None
+    found = evidence.distribution
+    edges = [_inside(log_odds(edge)) for edge in found.edges]
+    widths = [max(high - low, 1e-9) for low, high in pairwise(edges)]
+    images = sum(found.melanoma) + sum(found.other)
+    shares = (_heights(found.melanoma, widths), _heights(found.other, widths))
+    return Heaps(tuple(edges), *shares, images)
+
+
+def place(probability: float) -> float:
+    """Where a probability lies on the axis, in percent from the left."""
+    return round(100 * (_inside(log_odds(probability)) - LEFT) / (RIGHT - LEFT), 2)
+
+
+def score_svg(
+    t: Texts,
+    key: str,
+    found: Heaps,
     threshold: float,
     probability: float | None = None,
-    band: Band | None = None,
-    key: str = "teacher",
-    text: Mapping[str, str] = ENGLISH,
-) -> go.Figure:
-    """Shares of melanomas (upwards) and of others (downwards) by probability, on holdout.
-
-    The axis is one of log-odds, its ticks are probabilities; the outermost bins reach 0 and 1, and
-    are drawn as wide as their neighbours. ``threshold`` is a dashed line, ``band`` a shade, the
-    image's ``probability`` a line with a mark; the legend names each, with its number. ``key``: the
-    model's, for its colour. ``text``: words by the keys of ``figure_words.ENGLISH``.
-    """
-    edges = _edges(distribution.edges)
-    left, right = edges[0], edges[-1]
-
-    def place(value: float) -> float:
-        # What lies in an outermost bin goes at most to its middle.
-        least, most = (left + edges[1]) / 2, (edges[-2] + right) / 2
-        return min(max(log_odds(value), least), most)
-
-    up, down = _shares(distribution.melanoma), [-s for s in _shares(distribution.other)]
-    bottom, top = 1.12 * min(down), 1.12 * max(up)
-    words = text["scores_threshold"].format(percent(threshold, text))
-    data = [
-        _bars(distribution, "melanoma", up, COLOURS[key], text),
-        _bars(distribution, "other", down, GREY, text),
-        _line(place(threshold), (bottom, top), "white", 4, "solid"),
-        _line(place(threshold), (bottom, top), GREY, 2, "dash") | {"name": words},
-    ]
-    if probability is not None:
-        words = text["scores_image"].format(percent(probability, text))
-        data += [
-            _line(place(probability), (bottom, top), "white", 4, "solid"),
-            _mark(place(probability), (bottom, top), key, words),
-        ]
-    shapes = [_zero()]
-    if band is not None:
-        low, high = max(log_odds(band.low), left), min(log_odds(band.high), right)
-        shapes.append(_shade(low, high, text))
-    ticks = [tick for tick in _TICKS if left <= log_odds(tick) <= right]
-    return figure(
-        data,
-        text,
-        xaxis=percent_axis(ticks, text)
-        | {"tickvals": [log_odds(tick) for tick in ticks]}
-        | {"range": [left, right], "title": title(text["scores_x"])},
-        yaxis=percent_axis(_steps(bottom, top), text) | {"range": [bottom, top]},
-        margin={"l": 64, "r": 24, "t": 12, "b": 48},
-        bargap=0,
-        barmode="overlay",
-        shapes=shapes,
-        annotations=[
-            _beside(text["scores_melanoma"], top / 2),
-            _beside(text["scores_other"], bottom / 2),
-        ],
-        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"},
+    target: str = "melanoma",
+    band: tuple[float, float] | None = None,
+) -> Markup:
+    """Positives upwards in the model's colour, others downwards in grey; the threshold as a line,
+    this image as a mark, ``band`` (two probabilities) as a shade."""
+    return render(
+        "scores.svg",
+        t,
+        key=key,
+        target=target,
+        up=_outline(found.edges, found.positive, -1),
+        down=_outline(found.edges, found.other, 1),
+        images=found.images,
+        threshold=threshold,
+        probability=probability,
+        place=place,
+        band=band,
+        ticks=[(place(tick), t.setting(tick)) for tick in _TICKS],
     )
 
 
-def _edges(probabilities: Sequence[float]) -> list[float]:
-    """The bins' edges in log-odds; the first and the last one are made up, as 0 and 1 have none."""
-    inner = [log_odds(edge) for edge in probabilities[1:-1]]
-    if len(inner) < 2:
-        return [log_odds(0), *inner, log_odds(1)]
-    return [2 * inner[0] - inner[1], *inner, 2 * inner[-1] - inner[-2]]
+def _inside(value: float) -> float:
+    return min(max(value, LEFT), RIGHT)
 
 
-def _shares(counts: Sequence[int]) -> list[float]:
-    total = sum(counts)
-    return [count / total if total else 0.0 for count in counts]
+def _of_scores(scores: ScoresByTruth) -> Heaps:
+    step = (RIGHT - LEFT) / BINS
+    heights = []
+    for values in (scores.positive, scores.negative):
+        counts = [0] * BINS
+        for value in values:
+            counts[min(int((_inside(log_odds(value)) - LEFT) / step), BINS - 1)] += 1
+        heights.append(_heights(counts, [step] * BINS))
+    edges = tuple(LEFT + step * index for index in range(BINS + 1))
+    return Heaps(edges, *heights, len(scores.positive) + len(scores.negative))
 
 
-def _bars(
-    distribution: Distribution,
-    group: str,
-    shares: Sequence[float],
-    colour: str,
-    text: Mapping[str, str],
-) -> dict:
-    edges = list(pairwise(_edges(distribution.edges)))
-    around = zip(getattr(distribution, group), pairwise(distribution.edges), strict=True)
-    return {
-        "type": "bar",
-        "name": text[f"scores_{group}"],
-        "x": [(low + high) / 2 for low, high in edges],
-        "width": [high - low for low, high in edges],
-        "y": shares,
-        "marker": {"color": colour, "line": {"width": 0}},
-        "showlegend": False,
-        "customdata": [[count, low, high] for count, (low, high) in around],
-        "hovertemplate": f"{text[f'scores_{group}']}: {text['scores_hover']}<extra></extra>",
-    }
+def _heights(counts: Sequence[int], widths: Sequence[float]) -> tuple[float, ...]:
+    densities = [
+        count / width if width > 1e-6 else 0 for count, width in zip(counts, widths, strict=True)
+    ]
+    tallest = max(densities) or 1
+    return tuple(density / tallest for density in densities)
 
 
-def _line(x: float, ends: tuple[float, float], colour: str, width: int, dash: str) -> dict:
-    """From bottom to top. One in white goes below, to part a line from bars of any colour."""
-    return {
-        "type": "scatter",
-        "x": [x, x],
-        "y": list(ends),
-        "mode": "lines",
-        "line": {"color": colour, "width": width, "dash": dash},
-        "showlegend": colour != "white",
-        "hoverinfo": "skip",
-    }
-
-
-def _mark(x: float, ends: tuple[float, float], key: str, words: str) -> dict:
-    """The image's mark where both groups begin, with a line from bottom to top as its whisker."""
-    return {
-        "type": "scatter",
-        "x": [x],
-        "y": [0],
-        "mode": "markers",
-        "name": words,
-        "marker": {
-            "symbol": SHAPES[key],
-            "size": 13,
-            "color": COLOURS[key],
-            "line": {"color": "white", "width": 2},
-        },
-        "error_y": whisker(0, *ends, key) | {"thickness": 2, "width": 0},
-        "cliponaxis": False,
-        "hoverinfo": "skip",
-    }
-
-
-def _zero() -> dict:
-    line = {"color": GREY, "width": 1}
-    return {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": 0, "y1": 0, "line": line}
-
-
-def _shade(low: float, high: float, text: Mapping[str, str]) -> dict:
-    return {
-        "type": "rect",
-        "x0": low,
-        "x1": high,
-        "yref": "paper",
-        "y0": 0,
-        "y1": 1,
-        "fillcolor": SHADE,
-        "line": {"width": 0},
-        "layer": "below",
-        "showlegend": True,
-        "name": text["scores_band"],
-    }
-
-
-def _beside(words: str, y: float) -> dict:
-    """The name of a group beside its half of the figure."""
-    return {
-        "text": words,
-        "textangle": -90,
-        "xref": "paper",
-        "x": 0,
-        "xshift": -52,
-        "y": y,
-        "showarrow": False,
-    }
-
-
-def _steps(bottom: float, top: float) -> list[float]:
-    """Ticks in round steps, at most three either way."""
-    step = next(step for step in (0.05, 0.1, 0.2, 0.5) if max(top, -bottom) / step <= 3.9)
-    return [step * index for index in range(-3, 4) if bottom <= step * index <= top]
+def _outline(edges: Sequence[float], heights: Sequence[float], side: int) -> str:
+    """A path in a box of 100 by 100 with its base in the middle."""
+    steps = ["M0 50"]
+    for (low, high), height in zip(pairwise(edges), heights, strict=True):
+        y = 50 + side * 46 * height
+        x = [100 * (edge - LEFT) / (RIGHT - LEFT) for edge in (low, high)]
+        steps.append(f"L{x[0]:.2f} {y:.1f}L{x[1]:.2f} {y:.1f}")
+    return "".join([*steps, "L100 50Z"])

@@ -1,9 +1,8 @@
 """What all figures share: colours, axes and layout. Pure.
 
-Colours are the page's two model colours (blue and orange, safe for colour-blind eyes); lines and
-markers differ in shape too. Text and background are left to the page, so that a figure fits its
-light and its dark theme. Ranges are fixed and nothing can be dragged: a finger on a figure scrolls
-the page.
+Colours are the page's model colours (teal and violet); lines and markers differ in shape too. Text
+and background are left to the page, so that a figure fits its light and its dark theme. Ranges are
+fixed and nothing can be dragged: a finger on a figure scrolls the page.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,11 +10,10 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from mel_demo.figure_words import short_percent
+from mel_demo.texts import Texts
 
-# Paul Tol's "vibrant" colours (personal.sron.nl/~pault), which differ in lightness too; the
-# orange a shade darker, to stand out 3:1 from white as WCAG 2.2 (1.4.11) asks of lines.
-COLOURS = {"teacher": "#0077bb", "student": "#dd6622", "student_int8": "#009988"}
+# Each stands out 3:1 from white and from the page's dark blue (WCAG 2.2, 1.4.11).
+COLOURS = {"teacher": "#0d8a8a", "student": "#8b5cf6", "student_int8": "#b45cc4"}
 SHAPES = {"teacher": "circle", "student": "square", "student_int8": "diamond"}
 DASHES = {"teacher": "solid", "student": "dash", "student_int8": "dot"}
 # Stands out 3:1 from the page's white and from its dark blue.
@@ -26,7 +24,7 @@ SHADE = "rgba(128,128,128,0.22)"
 
 def figure(
     data: Sequence[Mapping[str, Any]],
-    text: Mapping[str, str],
+    t: Texts,
     xaxis: Mapping[str, Any],
     yaxis: Mapping[str, Any],
     **layout: Any,
@@ -44,7 +42,7 @@ def figure(
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"family": "system-ui, sans-serif", "size": 13},
         "hoverlabel": {"font": {"family": "system-ui, sans-serif"}},
-        "separators": text["separators"],
+        "separators": t.digits(".,"),
         # Plotly's own template is 7 kB to send, and all it would set is set here.
         "template": "none",
     }
@@ -56,18 +54,18 @@ def title(words: str) -> dict:
     return {"text": words, "font": {"size": 13}, "standoff": 10}
 
 
-def percent_axis(ticks: Sequence[float], text: Mapping[str, str]) -> dict:
+def percent_axis(ticks: Sequence[float], t: Texts) -> dict:
     """Ticks at these shares, written as everywhere on the page."""
     return {
         "tickmode": "array",
         "tickvals": list(ticks),
-        "ticktext": [short_percent(abs(tick), text) for tick in ticks],
+        "ticktext": [t.setting(abs(tick)) for tick in ticks],
     }
 
 
-def unit_axis(words: str, text: Mapping[str, str]) -> dict:
+def unit_axis(words: str, t: Texts) -> dict:
     """An axis from 0 to 100 % that shows the marks at both ends whole."""
-    ticks = percent_axis((0, 0.2, 0.4, 0.6, 0.8, 1), text)
+    ticks = percent_axis((0, 0.2, 0.4, 0.6, 0.8, 1), t)
     return ticks | {"range": [-0.02, 1.02], "title": title(words)}
 
 

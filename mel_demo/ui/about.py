@@ -1,52 +1,45 @@
-"""What is known of the models, all from the manifest: data, measurements, limits, licence.
+"""The tab "About": what is known of the models, all from the manifest.
 
-Knows HTML and the manifest; no figures and no Gradio.
+Knows no figures and no Gradio.
 """
 
-from html import escape
+from markupsafe import Markup
 
-from mel_demo.manifest import Manifest
-from mel_demo.texts import Texts
-from mel_demo.ui import words
+from mel_demo.manifest import Data, Manifest
+from mel_demo.pictures.markup import render
+from mel_demo.texts import Texts, architecture
 
 HAM10000_CITATION = (
     "Tschandl, Rosendahl and Kittler, The HAM10000 dataset, Scientific Data 5, 180161 (2018)"
 )
 
 
-def about(t: Texts, manifest: Manifest) -> str:
+def about(t: Texts, manifest: Manifest) -> Markup:
     """Models, data, limits, privacy, licence and citation."""
-    rows = "".join(
-        f'<tr><th scope="row">{t(f"role_{key}")} <small>{escape(words.architecture(model))}</small>'
-        f"</th><td>{t.measure(model.metrics['holdout']['roc_auc'])}</td>"
-        f"<td>{t.decimal(model.parameters / 1e6, 1)} M</td>"
-        f"<td>{t.decimal(model.bytes / 1e6, 1)} MB</td></tr>"
-        for key, model in manifest.models.items()
+    return render(
+        "about.html",
+        t,
+        models=manifest.models,
+        architecture=architecture,
+        points=_points(t, manifest),
     )
-    heads = "".join(
-        f'<th scope="col">{t(key)}</th>' for key in ("model", "about_auc", "parameters", "size")
-    )
-    points = "".join(
-        f"<li><b>{title}</b> {text}</li>" for title, text in _points(t, manifest) if text
-    )
-    return f"""
-<table class="models"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>
-<ul>{points}</ul>"""
 
 
 def _points(t: Texts, manifest: Manifest) -> list[tuple[str, str]]:
     spec = manifest.models["teacher"]
-    data, images = spec.data, spec.data["images"]
-    share = data["melanomas"]["holdout"] / images["holdout"]
+    data, images = spec.data, spec.data.images
+    share = data.melanomas.holdout / images.holdout
     return [
         (
             t("about_data"),
             t(
                 "about_data_more",
-                name=escape(data["name"]),
-                doi=escape(data["doi"]),
-                licence=escape(data["licence"]),
-                **{split: t.count(images[split]) for split in ("train", "validation", "holdout")},
+                name=data.name,
+                doi=data.doi,
+                licence=data.licence,
+                train=t.count(images.train),
+                validation=t.count(images.validation),
+                holdout=t.count(images.holdout),
             )
             + _more_data(t, data),
         ),
@@ -57,7 +50,7 @@ def _points(t: Texts, manifest: Manifest) -> list[tuple[str, str]]:
         (
             t("about_start"),
             "; ".join(
-                f"{t(f'role_{key}')}: {escape(str(model.training.get('init', '–')))}"
+                f"{t(f'role_{key}')}: {model.training.init}"
                 for key, model in manifest.models.items()
             ),
         ),
@@ -65,19 +58,18 @@ def _points(t: Texts, manifest: Manifest) -> list[tuple[str, str]]:
             t("about_licence"),
             t(
                 "about_licence_more",
-                created=escape(manifest.created[:10]),
-                commit=escape(spec.source_commit[:12]),
+                created=manifest.created[:10],
+                commit=spec.source_commit[:12],
             ),
         ),
-        (t("about_citation"), escape(HAM10000_CITATION) if data["name"] == "HAM10000" else ""),
+        (t("about_citation"), HAM10000_CITATION if data.name == "HAM10000" else ""),
     ]
 
 
-def _more_data(t: Texts, data: dict) -> str:
+def _more_data(t: Texts, data: Data) -> str:
     """What else was learned from, as a sentence."""
     parts = [
-        t("about_images_of", count=t.count(count), name=escape(name))
-        for name, count in data.get("more", {}).items()
+        t("about_images_of", count=t.count(count), name=name) for name, count in data.more.items()
     ]
     return " " + t("about_more_data", parts=", ".join(parts)) if parts else ""
 
@@ -87,12 +79,12 @@ def _elsewhere(t: Texts, manifest: Manifest) -> str:
     found = {key: spec for key, spec in manifest.models.items() if "external" in spec.metrics}
     if not found:
         return ""
-    aside = next(iter(found.values())).data["external"]
+    aside = next(iter(found.values())).data.external
     return t(
         "about_elsewhere_more",
-        images=t.count(aside["images"]),
-        name=escape(aside["name"]),
-        melanomas=t.count(aside["melanomas"]),
+        images=t.count(aside.images),
+        name=aside.name,
+        melanomas=t.count(aside.melanomas),
         measured="; ".join(
             f"{t(f'role_{key}')} {t.measure(spec.metrics['external']['roc_auc'])}"
             for key, spec in found.items()

@@ -8,28 +8,61 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from mel_demo import __version__
 from mel_demo.decision import conformal, operating_point
-from mel_demo.decision.conformal import Band, Outcome
-from mel_demo.decision.operating_point import Decision, OperatingPoint
-from mel_demo.images import crop_box, open_image, shrink
-from mel_demo.manifest import MELANOMA
-from mel_demo.pictures.overlay import evidence_strength, overlay
+from mel_demo.decision.conformal import Band
+from mel_demo.decision.operating_point import DEFAULT_TARGET, OperatingPoint
+from mel_demo.decision.prevalence import DEFAULT_PREVALENCE
+from mel_demo.decision.verdict import OTHER_CANCERS, Verdict, call, together
+from mel_demo.images import crop_box, read_image, shrink
+from mel_demo.manifest import CLASS_NAMES, MELANOMA, Counts, Evidence, Lesions, Manifest, Rates
+from mel_demo.pictures.overlay import bands, evidence_strength, overlay
 from mel_demo.screening import Screener, Screening
 
-LONGEST_SHOWN = 800
+LONGEST_SHOWN = 640
 """Pixels of the longer side of a picture sent to a browser."""
+SHOWN_MODELS = ("teacher", "student")
+"""The models set side by side; the others stand in the table of all models."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the person has set: target sensitivity and prevalence (0..1), what to look for (of
+    ``verdict.TARGETS``), which images the figures come from (holdout or external), and the
+    diagnosis whose evidence the tab "Why" draws (index into CLASS_NAMES)."""
+
+    target: float = DEFAULT_TARGET
+    prevalence: float = DEFAULT_PREVALENCE
+    looking_for: str = "melanoma"
+    source: str = "holdout"
+    index: int = MELANOMA
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One model at a setting: its operating point, what that did on the chosen images, and the
+    band of close calls (None where none was measured)."""
+
+    key: str
+    point: OperatingPoint
+    counts: Counts
+    rates: Rates
+    lesions: Lesions
+    evidence: Evidence | None
+    band: Band | None
 
 
 @dataclass(frozen=True, eq=False)
 class Judged:
     """A screening ready to be shown. ``screening.image`` is scaled down for showing.
 
-    ``milliseconds``: from the file to the drawn maps. ``insisted``: the person wants a verdict on
-    an image that was refused. ``jpeg``: the image where ``screening`` holds none, see ``kept``.
+    ``milliseconds``: from the file to the verdict. ``insisted``: the person wants an answer on an
+    image that was refused. ``jpeg``: the image where ``screening`` holds none, see ``kept``.
     """
 
     screening: Screening
@@ -55,132 +88,151 @@ class Judged:
         return self.screening.refused and not self.insisted
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What a model's operating point says of an image, and the band in which it is unsure.
-
-    ``band``: None where nothing was measured for one.
-    """
-
-    decision: Decision
-    band: Band | None
-
-    @property
-    def outcome(self) -> Outcome:
-        """Refer, no referral, or uncertain inside the band."""
-        if self.band is not None:
-            return self.band.outcome(self.decision.melanoma_probability)
-        return Outcome.REFER if self.decision.refer else Outcome.NO_REFERRAL
-
-
-def judge(screener: Screener, source: Path | bytes) -> tuple[Judged, dict[str, np.ndarray]]:
-    """Open, screen with all models and draw their melanoma maps (by model key).
-
-    Raises the ImageError family.
-    """
+def judge(screener: Screener, source: Path | bytes) -> Judged:
+    """Open and screen with all models. Raises the ImageError family."""
     start = time.perf_counter()
-    screening = screener.screen(open_image(source))
-    judged = Judged(replace(screening, image=shrink(screening.image, LONGEST_SHOWN)), 0.0)
-    maps = draw_maps(screener, judged, MELANOMA)
-    return replace(judged, milliseconds=(time.perf_counter() - start) * 1000), maps
+    screening = screener.screen(*read_image(source))
+    screening = replace(screening, image=shrink(screening.image, LONGEST_SHOWN))
+    return Judged(screening, (time.perf_counter() - start) * 1000)
 
 
-def draw_maps(screener: Screener, judged: Judged, index: int) -> dict[str, np.ndarray]:
-    """Every model's evidence of class ``index`` over the image, uint8 pictures by model key."""
-    image = judged.image
-    height, width = image.shape[:2]
-    drawn = {}
-    for key, prediction in judged.screening.predictions.items():
-        ratio = screener.manifest.models[key].preprocessing.max_aspect_ratio
-        drawn[key] = overlay(
-            image,
-            prediction.evidence[index],
-            crop_box(width, height, ratio),
-            evidence_strength(prediction.probabilities[index]),
-        )
-    return drawn
+def has_skin_cancer(manifest: Manifest) -> bool:
+    """Whether all models were measured on any skin cancer."""
+    return all(spec.skin_cancer is not None for spec in manifest.models.values())
 
 
-def choose_points(screener: Screener, target: float) -> dict[str, OperatingPoint]:
-    """Every model's own operating point for a target sensitivity (0.8 to 0.995; SettingError)."""
-    return {
-        key: operating_point.choose(spec.operating_table, target)
-        for key, spec in screener.manifest.models.items()
-    }
+def has_external(manifest: Manifest) -> bool:
+    """Whether all tables hold counts of other clinics."""
+    return all(
+        table.rows[0].external is not None and table.external_lesions is not None
+        for spec in manifest.models.values()
+        for table in [spec.operating_table]
+    )
 
 
-def bands(screener: Screener, points: Mapping[str, OperatingPoint]) -> dict[str, Band]:
-    """The uncertain band of every model that was measured for one."""
-    models = screener.manifest.models
-    return {
-        key: conformal.band(evidence.conformal, point.target_sensitivity, point.threshold)
-        for key, point in points.items()
-        if (evidence := models[key].evidence) is not None
-    }
+def read(screener: Screener, setting: Setting) -> dict[str, Reading]:
+    """Every model at a setting (target 0.8 to 0.995; SettingError), by key."""
+    readings = {}
+    for key, spec in screener.manifest.models.items():
+        target = spec.target(setting.looking_for)
+        table, evidence = target.operating_table, target.evidence
+        point = operating_point.choose(table, setting.target)
+        counts, rates, lesions = point.row.holdout, point.row.holdout_rates, table.holdout_lesions
+        elsewhere = point.row.external is not None and table.external_lesions is not None
+        if setting.source == "external" and elsewhere:
+            counts, rates = point.row.external, point.row.external_rates
+            lesions = table.external_lesions
+        band = None
+        if evidence is not None:
+            band = conformal.band(evidence.conformal, point.target_sensitivity, point.threshold)
+        readings[key] = Reading(key, point, counts, rates, lesions, evidence, band)
+    return readings
 
 
 def decide(
-    screener: Screener, screening: Screening, points: Mapping[str, OperatingPoint]
-) -> dict[str, Verdict]:
-    """What each model's operating point says of this image."""
-    unsure = bands(screener, points)
-    return {
-        key: Verdict(
-            operating_point.decide(
-                screening.predictions[key],
-                screener.manifest.models[key].operating_table,
-                point.target_sensitivity,
-            ),
-            unsure.get(key),
+    screening: Screening, readings: Mapping[str, Reading], setting: Setting, refused: bool = False
+) -> Verdict:
+    """The one decision on an image; ``refused``: it is none that can be judged."""
+    calls = {
+        key: call(
+            screening.predictions[key].probabilities,
+            setting.looking_for,
+            reading.point,
+            reading.band,
         )
-        for key, point in points.items()
+        for key, reading in readings.items()
+    }
+    return together(calls, refused)
+
+
+def spoken_for(probabilities: tuple[float, ...], looking_for: str) -> int:
+    """The class whose map the first screen draws: melanoma, or the likeliest cancer."""
+    if looking_for == "melanoma":
+        return MELANOMA
+    return max((MELANOMA, *OTHER_CANCERS), key=lambda index: probabilities[index])
+
+
+def frame(screener: Screener, image: np.ndarray) -> tuple[int, int, int, int]:
+    """The part of an image that is judged: (left, top, right, bottom) in pixels."""
+    ratio = screener.manifest.models["teacher"].preprocessing.max_aspect_ratio
+    return crop_box(image.shape[1], image.shape[0], ratio)
+
+
+def draw_maps(
+    screener: Screener, judged: Judged, indices: Mapping[str, int]
+) -> dict[str, np.ndarray]:
+    """Bands of every model of ``indices`` for its class, uint8 RGBA of the image's size."""
+    image = judged.image
+    size = image.shape[1], image.shape[0]
+    drawn = {}
+    for key, index in indices.items():
+        prediction = judged.screening.predictions[key]
+        strength = evidence_strength(prediction.probabilities[index])
+        drawn[key] = bands(size, prediction.evidence[index], frame(screener, image), strength)
+    return drawn
+
+
+def draw_overlays(screener: Screener, judged: Judged) -> dict[str, np.ndarray]:
+    """Every model's evidence of melanoma over the image, uint8 RGB by key: for API and report."""
+    image = judged.image
+    return {
+        key: overlay(
+            image,
+            prediction.evidence[MELANOMA],
+            frame(screener, image),
+            evidence_strength(prediction.melanoma_probability),
+        )
+        for key, prediction in judged.screening.predictions.items()
     }
 
 
 def as_jpeg(rgb: np.ndarray) -> bytes:
     """uint8 (height, width, 3) as a JPEG file."""
     file = io.BytesIO()
-    Image.fromarray(rgb).save(file, "JPEG", quality=90)
+    Image.fromarray(rgb).save(file, "JPEG", quality=88)
     return file.getvalue()
 
 
 def as_json(
     screener: Screener,
     judged: Judged,
-    points: Mapping[str, OperatingPoint],
-    verdicts: Mapping[str, Verdict],
-) -> dict:
+    readings: Mapping[str, Reading],
+    verdict: Verdict,
+    setting: Setting,
+) -> dict[str, Any]:
     """The API's answer: plain values, the models by key.
 
-    Of an image that is refused, ``decision``, ``uncertain`` and ``agree`` are None.
+    Of an image that is refused, ``decision``, ``close_call`` and ``agree`` are None.
     """
     refused = judged.screening.refused
     words_of = {True: "refer", False: "no referral"}
     models = {}
-    for key, point in points.items():
+    for key, found in verdict.calls.items():
         spec, prediction = screener.manifest.models[key], judged.screening.predictions[key]
-        band = verdicts[key].band
         models[key] = {
             "architecture": spec.architecture,
             "melanoma_probability": prediction.melanoma_probability,
-            "threshold": point.threshold,
-            "decision": None if refused else words_of[verdicts[key].decision.refer],
-            "uncertain": None if refused else verdicts[key].outcome is Outcome.UNCERTAIN,
-            "uncertain_between": None if band is None else [band.low, band.high],
+            "probability": found.probability,
+            "threshold": found.point.threshold,
+            "decision": None if refused else words_of[found.refer],
+            "close_call": None if refused else found.close,
+            "leading_diagnosis": CLASS_NAMES[found.leading],
             "probabilities": dict(zip(spec.class_names, prediction.probabilities, strict=True)),
             "milliseconds": round(prediction.milliseconds, 2),
         }
+    decision = None if refused else str(verdict.outcome).replace("_", " ")
     return {
-        "target_sensitivity": next(iter(points.values())).target_sensitivity,
+        "decision": decision,
+        "looking_for": setting.looking_for,
+        "target_sensitivity": setting.target,
         "models": models,
-        "agree": None
-        if refused
-        else len({found.decision.refer for found in verdicts.values()}) == 1,
+        "agree": None if refused else verdict.outcome != "disagree",
         "refused": refused,
         "findings": [
             {"code": found.code, "severity": found.severity, "text": found.text}
             for found in judged.screening.findings
         ],
         "milliseconds": round(judged.milliseconds, 2),
+        "versions": {"mel_demo": __version__, "weights": screener.manifest.version},
         "notice": "Research demonstration, not a medical device.",
     }

@@ -13,15 +13,14 @@ from mel_demo.decision.prevalence import DEFAULT_PREVALENCE, MAX_PREVALENCE, MIN
 from mel_demo.manifest import CLASS_NAMES, MELANOMA
 from mel_demo.texts import LANGUAGES, catalogue
 from mel_demo.ui import scripts
+from mel_demo.ui.case import SHOWN_MODELS
 from mel_demo.ui.upload import image_input
-from mel_demo.ui.view import EXAMPLES, SHOWN_MODELS
+from mel_demo.ui.view import EXAMPLES
 
-"""Written by `python -m mel_demo draw mel_demo/ui/examples`."""
 PRESETS = (1, 2, 11)
 """Prevalences in percent with a button of their own."""
 TRANSLATIONS = gr.I18n(**{language: catalogue(language) for language in LANGUAGES})
 _REAR_CAMERA = {"video": {"facingMode": {"ideal": "environment"}}}
-_VIEWS = {"both": 50, "image": 100, "map": 0}
 _tr = TRANSLATIONS
 
 
@@ -29,27 +28,32 @@ class Layout:
     """Builds the components inside an open gr.Blocks; ``parts`` holds them by name.
 
     ``start``: the first value of each part that ``view`` fills. ``session_seconds``: how long a
-    session's state is kept.
+    session's state is kept. ``offers``: whether there is any skin cancer to look for, and whether
+    there are figures of other clinics.
     """
 
-    def __init__(self, start: dict[str, Any], session_seconds: int) -> None:
-        self._start = start
+    def __init__(
+        self, start: dict[str, Any], session_seconds: int, offers: tuple[bool, bool]
+    ) -> None:
+        self._start, self._offers = start, offers
         self.parts: dict[str, Any] = {
             "session": gr.State(None, time_to_live=session_seconds),
             "shown": gr.State(False),
             "document": gr.Textbox(visible=False),
             "drawings": gr.Textbox(visible=False),
+            "language": gr.Textbox(LANGUAGES[0], visible=False),
         }
         self._html("header")
-        with gr.Row():
-            with gr.Column(scale=5, min_width=300):
+        with gr.Group(elem_id="stage"):
+            with gr.Column(elem_id="start"):
                 self._upload()
-            with gr.Column(scale=7, min_width=300):
+            with gr.Column(elem_id="answer"):
                 self._verdicts()
+        self._controls()
         with gr.Tabs(elem_id="tabs"):
             for name, fill in (
-                ("costs", self._costs),
                 ("evidence", self._evidence),
+                ("costs", self._costs),
                 ("certainty", self._certainty),
                 ("groups", self._groups),
                 ("about", self._about),
@@ -59,7 +63,7 @@ class Layout:
         self._html("footer")
 
     def _html(self, name: str, **options: Any) -> None:
-        self.parts[name] = gr.HTML(self._start.get(name, ""), elem_id=name, **options)
+        self.parts[name] = gr.HTML(str(self._start.get(name, "")), elem_id=name, **options)
 
     def _plot(self, name: str) -> None:
         if name in self._start:
@@ -72,8 +76,8 @@ class Layout:
             label=_tr("label_upload"),
             sources=["upload", "webcam", "clipboard"],
             webcam_options=gr.WebcamOptions(mirror=False, constraints=_REAR_CAMERA),
-            height=340,
-            buttons=["fullscreen"],
+            height=300,
+            buttons=[],
             elem_id="upload",
             alt_text="The image to judge",
         )
@@ -88,62 +92,76 @@ class Layout:
         )
 
     def _verdicts(self) -> None:
-        self._html("status")
+        self._html("hero")
         self.parts["insist"] = gr.Button(
             _tr("label_insist"), visible=False, elem_id="insist", elem_classes="preset"
         )
+        self._html("pictures")
         self._html("cards")
-        with gr.Row(equal_height=True):
-            self.parts["slider"] = gr.Slider(
-                minimum=100 * MIN_TARGET,
-                maximum=100 * MAX_TARGET,
-                value=100 * DEFAULT_TARGET,
-                step=0.1,
-                label=_tr("label_target"),
-                info=_tr("label_target_info"),
-                scale=8,
-                min_width=280,
-                elem_id="target",
-                buttons=[],
-            )
-            self._button("preset", scale=1)
-        with gr.Accordion(_tr("label_more_ways"), open=False, elem_id="more-ways"), gr.Row():
-            self.parts["threshold_of"] = gr.Radio(
-                [(_tr(f"label_{key}"), key) for key in SHOWN_MODELS],
-                value=SHOWN_MODELS[0],
-                label=_tr("label_threshold_model"),
-                elem_id="threshold-of",
-            )
-            self.parts["threshold"] = gr.Number(
-                self._start["threshold"],
-                label=_tr("label_threshold"),
-                info=_tr("label_threshold_info"),
-                elem_id="threshold",
-            )
-        with gr.Row():
+
+    def _controls(self) -> None:
+        with gr.Row(elem_id="controls"):
+            with gr.Column(scale=6, min_width=280):
+                self.parts["slider"] = _slider(
+                    minimum=100 * MIN_TARGET,
+                    maximum=100 * MAX_TARGET,
+                    value=100 * DEFAULT_TARGET,
+                    step=0.1,
+                    label=_tr("label_target"),
+                    elem_id="target",
+                    buttons=[],
+                )
+                self._button("preset")
+            with gr.Column(scale=6, min_width=280):
+                self._html("price")
+            with gr.Column(scale=4, min_width=240):
+                self._radio("looking_for", ("melanoma", "skin_cancer"), self._offers[0])
+                self._radio("source", ("holdout", "external"), self._offers[1])
+        with gr.Row(elem_id="actions"):
+            with gr.Accordion(_tr("label_more_ways"), open=False, elem_id="more-ways"):
+                with gr.Row():
+                    self.parts["threshold_of"] = gr.Radio(
+                        [(_tr(f"label_{key}"), key) for key in SHOWN_MODELS],
+                        value=SHOWN_MODELS[0],
+                        label=_tr("label_threshold_model"),
+                        elem_id="threshold-of",
+                    )
+                    self.parts["threshold"] = gr.Number(
+                        self._start["threshold"],
+                        label=_tr("label_threshold"),
+                        info=_tr("label_threshold_info"),
+                        elem_id="threshold",
+                    )
+                self._html("landed")
             self._button("link")
             self.parts["report"] = gr.Button(
                 _tr("label_report"), interactive=False, elem_id="report", elem_classes="preset"
             )
 
+    def _radio(self, name: str, choices: tuple[str, ...], offered: bool) -> None:
+        self.parts[name] = gr.Radio(
+            [(_tr(f"label_{choice}"), choice) for choice in choices],
+            value=choices[0],
+            label=_tr(f"label_{name}"),
+            elem_id=name.replace("_", "-"),
+            elem_classes="switch",
+            visible=offered,
+        )
+
     def _costs(self) -> None:
         self._html("costs")
-        with gr.Row():
-            with gr.Column(scale=7, min_width=300):
-                self._html("measured")
-            with gr.Column(scale=5, min_width=300):
-                self._html("roc-intro")
-                self._plot("roc")
-                self.parts["taps"] = gr.HTML("", js_on_load=scripts.TAPS, elem_id="taps")
+        self._html("measured")
+        self._html("roc-section")
+        self._plot("roc")
+        self.parts["taps"] = gr.HTML("", js_on_load=scripts.TAPS, elem_id="taps")
         self._html("people")
         with gr.Row(equal_height=True):
-            self.parts["prevalence"] = gr.Slider(
+            self.parts["prevalence"] = _slider(
                 minimum=100 * MIN_PREVALENCE,
                 maximum=100 * MAX_PREVALENCE,
                 value=100 * DEFAULT_PREVALENCE,
                 step=0.1,
                 label=_tr("label_prevalence"),
-                info=_tr("label_prevalence_info"),
                 scale=6,
                 min_width=280,
                 elem_id="prevalence",
@@ -157,45 +175,22 @@ class Layout:
 
     def _evidence(self) -> None:
         self._html("evidence")
-        with gr.Row():
-            self.parts["class"] = gr.Dropdown(
-                [(_tr(f"dx_{name}"), index) for index, name in enumerate(CLASS_NAMES)],
-                value=MELANOMA,
-                label=_tr("label_class"),
-                elem_id="class",
-                min_width=280,
-            )
-            self.parts["view"] = gr.Radio(
-                [(_tr(f"label_view_{name}"), place) for name, place in _VIEWS.items()],
-                value=_VIEWS["both"],
-                label=_tr("label_view"),
-                elem_id="view",
-                min_width=280,
-            )
+        self.parts["class"] = gr.Dropdown(
+            [(_tr(f"dx_{name}"), index) for index, name in enumerate(CLASS_NAMES)],
+            value=MELANOMA,
+            label=_tr("label_class"),
+            elem_id="class",
+        )
         self._html("legend")
-        with gr.Row():
-            for key in SHOWN_MODELS:
-                with gr.Column(min_width=300):
-                    self.parts[f"map-{key}"] = gr.ImageSlider(
-                        label=_tr(f"label_map_{key}"),
-                        format="jpeg",
-                        height=320,
-                        interactive=False,
-                        buttons=["fullscreen"],
-                        elem_id=f"map-{key}",
-                    )
-                    self._html(f"caption-{key}")
+        self._html("maps")
+        self._html("captions")
         self._html("agreement")
-        self._html("faithful")
         self._html("differential")
         self._html("classes")
+        self._html("faithful")
 
     def _certainty(self) -> None:
         self._html("certainty")
-        with gr.Row():
-            for key in SHOWN_MODELS:
-                with gr.Column(min_width=300):
-                    self._plot(f"histogram-{key}")
         self._html("bands")
         with gr.Row():
             for name in ("reliability", "decision"):
@@ -218,3 +213,10 @@ class Layout:
             elem_id=name,
             **options,
         )
+
+
+def _slider(**options: Any) -> gr.Slider:
+    """A slider whose emptied number box reaches the handler as None instead of failing."""
+    slider = gr.Slider(**options)
+    slider.preprocess = lambda payload: payload
+    return slider

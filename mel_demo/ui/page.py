@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from markupsafe import escape
+from starlette.middleware import Middleware
 
 from mel_demo.decision import operating_point
 from mel_demo.decision.operating_point import DEFAULT_TARGET, MAX_TARGET, MIN_TARGET, OperatingPoint
@@ -19,19 +21,20 @@ from mel_demo.decision.prevalence import DEFAULT_PREVALENCE, MAX_PREVALENCE, MIN
 from mel_demo.errors import MelDemoError
 from mel_demo.images import MAX_BYTES
 from mel_demo.manifest import MELANOMA
+from mel_demo.phone.serve import routes as phone_routes
 from mel_demo.screening import Screener
-from mel_demo.texts import LANGUAGES, Texts, catalogue, preferred
+from mel_demo.texts import LANGUAGES, Texts, catalogue
 from mel_demo.ui import case, scripts, verdict, view
-from mel_demo.ui.case import Judged
+from mel_demo.ui.case import SHOWN_MODELS, Judged, Setting
+from mel_demo.ui.early import EarlyScript
 from mel_demo.ui.layout import PRESETS, TRANSLATIONS, Layout
 from mel_demo.ui.theme import HEAD, STYLE, theme
 from mel_demo.ui.upload import image_input
-from mel_demo.ui.view import SHOWN_MODELS, Setting
 
 TITLE = catalogue(LANGUAGES[0])["title"]
 FILES_SECONDS, SESSION_SECONDS = 600, 3600
 """How long an upload's copy, and a session's numbers and picture, stay on the server."""
-CHANGED = ("session", "shown", "status", "insist", "report", "document")
+CHANGED = ("session", "shown", "hero", "insist", "report", "document", "landed")
 """Parts that handlers change beside those of ``view``."""
 
 
@@ -53,86 +56,72 @@ class Page:
             title=TITLE, analytics_enabled=False, delete_cache=(FILES_SECONDS // 2, FILES_SECONDS)
         ) as blocks:
             start = view.of_setting(Texts(), self.screener, None, Setting())
-            start |= self.on_target(100 * DEFAULT_TARGET, SHOWN_MODELS[0])
+            start |= self.on_target(100 * DEFAULT_TARGET, SHOWN_MODELS[0], "melanoma")
             start |= view.of_image(Texts(), self.screener, None, Setting())
-            start |= self.on_load()
-            self.parts = Layout(start, SESSION_SECONDS).parts
+            start |= self.on_load(None)
+            offers = case.has_skin_cancer(self.manifest), case.has_external(self.manifest)
+            self.parts = Layout(start, SESSION_SECONDS, offers).parts
             # No control: no answer is to take it from under a hand that drags or types. And no
             # upload: an output is made anew by its class, without our own preprocess.
             shown = {*start, *CHANGED} - {"threshold"}
             self._outputs = [self.parts[name] for name in shown & self.parts.keys()]
             self._listen(blocks)
             self._api()
+        # Gradio looks for work a thousand times a second; a person does not notice a fiftieth.
+        blocks.queue()._queue.sleep_when_free = 0.02
         return blocks
 
-    def on_load(self, request: gr.Request | None = None) -> dict[str, Any]:
+    def on_load(self, language: str | None) -> dict[str, Any]:
         """The page in the reader's language; what shows a setting or an image is redrawn after."""
-        t = _texts(request)
-        return {"status": verdict.waiting(t), **view.of_language(t, self.screener)}
+        t = Texts(language)
+        return {"hero": verdict.empty(t), **view.of_language(t, self.screener)}
 
     def on_image(
-        self,
-        source: Path | bytes | None,
-        percent: float,
-        prevalence: float,
-        index: int,
-        request: gr.Request | None = None,
+        self, source: Path | bytes | None, language: str, index: int, *controls: Any
     ) -> dict[str, Any]:
         """Judge a new image, or say why it cannot be judged; the setting stays either way."""
-        t, setting = _texts(request), _setting(percent, prevalence, index)
-        judged, maps, status = None, None, verdict.waiting(t)
+        t, setting = Texts(language), self._setting(*controls, index=index)
+        judged, hero = None, verdict.empty(t)
         if source is not None:
             try:
-                judged, maps = case.judge(self.screener, source)
+                judged = case.judge(self.screener, source)
             except MelDemoError as error:
-                status = verdict.problem(t, str(error))
+                hero = verdict.problem(t, str(error))
         return {
             "session": judged.kept() if judged else None,
             "shown": judged is not None,
-            "status": status,
+            "hero": hero,
             "insist": gr.update(visible=judged is not None and judged.silent),
             "report": gr.update(interactive=judged is not None and not judged.silent),
             **view.of_setting(t, self.screener, judged, setting),
-            **view.of_image(t, self.screener, judged, setting, maps),
+            **view.of_image(t, self.screener, judged, setting),
         }
 
     def on_setting(
-        self,
-        judged: Judged | None,
-        was_shown: bool,
-        percent: float,
-        prevalence: float,
-        request: gr.Request | None = None,
+        self, judged: Judged | None, was_shown: bool, language: str, *controls: Any
     ) -> dict[str, Any]:
-        """What a target sensitivity and a prevalence in percent change. Runs no model."""
-        t, setting = _texts(request), _setting(percent, prevalence)
+        """What the controls change: target sensitivity and prevalence in percent, what to look
+        for, and where it was measured. Runs no model."""
+        t, setting = Texts(language), self._setting(*controls)
         parts = view.of_setting(t, self.screener, judged, setting)
         if judged is None and was_shown:
-            parts["status"] = verdict.forgotten(t)
+            parts["hero"] = verdict.forgotten(t)
         return parts
 
     def on_class(
-        self, judged: Judged | None, index: int, request: gr.Request | None = None
+        self, judged: Judged | None, language: str, index: int, *controls: Any
     ) -> dict[str, Any]:
         """The maps of another diagnosis. Runs no model: all maps came with the verdict."""
-        return view.of_image(_texts(request), self.screener, judged, Setting(index=index))
-
-    def on_view(self, place: int) -> dict[str, Any]:
-        """Both maps' handles at ``place``, percent from the left: all image, all map, or halves."""
-        return {f"map-{key}": gr.update(slider_position=place) for key in SHOWN_MODELS}
+        setting = self._setting(*controls, index=index)
+        return view.of_image(Texts(language), self.screener, judged, setting)
 
     def on_insist(
-        self,
-        judged: Judged | None,
-        percent: float,
-        prevalence: float,
-        index: int,
-        request: gr.Request | None = None,
+        self, judged: Judged | None, language: str, index: int, *controls: Any
     ) -> dict[str, Any]:
-        """The verdict on an image that was refused, because the person wants it."""
+        """The answer on an image that was refused, because the person wants it."""
         if judged is None:
-            return {"status": verdict.forgotten(_texts(request))}
-        t, setting = _texts(request), _setting(percent, prevalence, index)
+            return {"hero": verdict.forgotten(Texts(language))}
+        t, setting = Texts(language), self._setting(*controls, index=index)
         judged = replace(judged, insisted=True)
         return {
             "session": judged,
@@ -142,84 +131,104 @@ class Page:
             **view.of_image(t, self.screener, judged, setting),
         }
 
-    def on_target(self, percent: float, key: str) -> dict[str, Any]:
+    def on_target(self, percent: float, key: str, looking_for: str) -> dict[str, Any]:
         """The threshold of this model at a target sensitivity, both in percent, for its box."""
-        table = self.manifest.models[key].operating_table
+        table = self.manifest.models[key].target(looking_for).operating_table
         point = operating_point.choose(table, _target(percent))
         return {"threshold": round(100 * point.threshold, 4)}
 
-    def on_threshold(self, percent: float | None, key: str) -> dict[str, Any]:
+    def on_threshold(
+        self, percent: float | None, key: str, looking_for: str, language: str
+    ) -> dict[str, Any]:
         """Move the slider to where this model's threshold is the nearest to one in percent."""
+        t = Texts(language)
         if percent is None:
-            return {"slider": gr.skip()}
-        table = self.manifest.models[key].operating_table
-        point = operating_point.choose_by_threshold(table, min(max(percent / 100, 0), 1))
-        return {"slider": _slider_value(point.target_sensitivity)}
+            return {"slider": gr.skip(), "landed": _note(t("landed_empty"))}
+        table = self.manifest.models[key].target(looking_for).operating_table
+        wanted = min(max(percent / 100, 0), 1)
+        found = operating_point.choose_by_threshold(table, wanted)
+        target = _slider_value(found.target_sensitivity)
+        point = operating_point.choose(table, target / 100)
+        said = t(
+            "landed" if point.index == found.index else "landed_limit",
+            role=t(f"role_{key}"),
+            threshold=t.percent(point.threshold),
+            target=t.setting(target / 100),
+        )
+        return {"slider": target, "landed": _note(said)}
 
-    def on_roc(self, event: gr.EventData) -> dict[str, Any]:
+    def on_roc(self, looking_for: str, event: gr.EventData) -> dict[str, Any]:
         """Move the slider to the setting nearest to a tapped point of the ROC figure."""
         tap = float(event.x), float(event.y)
         points = [
-            operating_point.choose_by_roc(self.manifest.models[key].operating_table, *tap)
+            operating_point.choose_by_roc(
+                self.manifest.models[key].target(looking_for).operating_table, *tap
+            )
             for key in SHOWN_MODELS
         ]
         nearest = min(points, key=lambda point: _distance(point, *tap))
         return {"slider": _slider_value(nearest.target_sensitivity)}
 
-    def on_report(
+    def on_report(self, judged: Judged | None, language: str, *controls: Any) -> dict[str, Any]:
+        """The report as one HTML document, which never touches the server's disk."""
+        t = Texts(language)
+        if judged is None:
+            return {"hero": verdict.forgotten(t), "document": ""}
+        setting = self._setting(*controls)
+        return {"document": view.report_of(t, self.screener, judged, setting)}
+
+    def _setting(
         self,
-        judged: Judged | None,
         percent: float,
         prevalence: float,
-        request: gr.Request | None = None,
-    ) -> dict[str, Any]:
-        """The report as one HTML document, which never touches the server's disk."""
-        if judged is None:
-            return {"status": verdict.forgotten(_texts(request)), "document": ""}
-        setting = _setting(percent, prevalence)
-        return {"document": view.report_of(_texts(request), self.screener, judged, setting)}
+        looking_for: str = "melanoma",
+        source: str = "holdout",
+        index: int = MELANOMA,
+    ) -> Setting:
+        """What the controls say; number boxes can be left empty or out of range, and a client may
+        ask for what these weights were not measured for."""
+        low, high = 100 * MIN_PREVALENCE, 100 * MAX_PREVALENCE
+        if looking_for != "skin_cancer" or not case.has_skin_cancer(self.manifest):
+            looking_for = "melanoma"
+        if source != "external" or not case.has_external(self.manifest):
+            source = "holdout"
+        prevalence = _within(prevalence, low, high, 100 * DEFAULT_PREVALENCE) / 100
+        return Setting(_target(percent), prevalence, looking_for, source, index)
 
     def _listen(self, blocks: gr.Blocks) -> None:
         part = self.parts
-        setting = [part["slider"], part["prevalence"]]
-        image_inputs = [part["upload"], *setting, part["class"]]
-        silent = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
+        sliders = [part["slider"], part["prevalence"]]
+        controls = [*sliders, part["looking_for"], part["source"]]
+        language = part["language"]
+        image_inputs = [language, part["class"], *controls]
+        quiet = {"api_visibility": "private"}
+        silent = {"show_progress": "hidden", "queue": False, **quiet}
         quick = {"outputs": self._outputs, **silent}
         redraw = {
             "fn": self._to_parts(self.on_setting),
-            "inputs": [part["session"], part["shown"], *setting],
+            "inputs": [part["session"], part["shown"], language, *controls],
             **quick,
         }
         redraw_maps = {
             "fn": self._to_parts(self.on_class),
-            "inputs": [part["session"], part["class"]],
+            "inputs": [part["session"], *image_inputs],
             **quick,
         }
         # In the browser, at once: an answer of the server would undo what a quick hand has set.
-        blocks.load(
-            fn=None,
-            inputs=setting,
-            outputs=setting,
-            js=scripts.SETTING_OF_LINK,
-            api_visibility="private",
+        started = blocks.load(
+            fn=None, inputs=sliders, outputs=[*sliders, language], js=scripts.START, **quiet
         )
-        loaded = blocks.load(self._to_parts(self.on_load), **quick)
+        loaded = started.then(self._to_parts(self.on_load), inputs=language, **quick)
         loaded.then(**redraw).then(**redraw_maps)
-        loaded.then(
-            fn=None,
-            inputs=part["drawings"],
-            js=scripts.NAME_DRAWINGS,
-            api_visibility="private",
-        )
+        loaded.then(fn=None, inputs=part["drawings"], js=scripts.LOADED, **quiet)
         part["upload"].change(
             self._to_parts(self.on_image),
-            inputs=image_inputs,
+            inputs=[part["upload"], *image_inputs],
             outputs=self._outputs,
-            show_progress="minimal",
-            show_progress_on=[part["cards"]],
+            show_progress="hidden",
             trigger_mode="always_last",
             concurrency_limit=2,
-            api_visibility="private",
+            **quiet,
         ).then(**redraw)  # The slider may have moved while the models ran: it has the last word.
         # Not gr.Examples: its answer is an update, and then Gradio makes the upload anew by class.
         part["examples"].click(
@@ -227,57 +236,55 @@ class Page:
             inputs=part["examples"],
             outputs=part["upload"],
             show_progress="hidden",
-            api_visibility="private",
+            **quiet,
         )
-        for control in setting:
+        for control in controls:
             control.change(**redraw, trigger_mode="always_last")
-            control.change(fn=None, inputs=setting, js=scripts.REMEMBER, api_visibility="private")
-        part["class"].change(**redraw_maps)
-        for control in (part["slider"], part["threshold_of"]):
+        for control in sliders:
+            control.change(fn=None, inputs=sliders, js=scripts.REMEMBER, **quiet)
+        for control in (part["class"], part["looking_for"]):
+            control.change(**redraw_maps)
+        for control in (part["slider"], part["threshold_of"], part["looking_for"]):
             control.change(
                 self._to_parts(self.on_target),
-                inputs=[part["slider"], part["threshold_of"]],
+                inputs=[part["slider"], part["threshold_of"], part["looking_for"]],
                 outputs=part["threshold"],
                 trigger_mode="always_last",
                 **silent,
             )
         part["threshold"].submit(
             self._to_parts(self.on_threshold),
-            inputs=[part["threshold"], part["threshold_of"]],
-            outputs=part["slider"],
+            inputs=[part["threshold"], part["threshold_of"], part["looking_for"], language],
+            outputs=[part["slider"], part["landed"]],
             **silent,
         )
-        part["taps"].click(self._to_parts(self.on_roc), outputs=part["slider"], **silent)
+        part["taps"].click(
+            self._on_tap, inputs=part["looking_for"], outputs=part["slider"], **silent
+        )
         part["insist"].click(
-            self._to_parts(self.on_insist),
-            inputs=[part["session"], *image_inputs[1:]],
-            **quick,
+            self._to_parts(self.on_insist), inputs=[part["session"], *image_inputs], **quick
         )
         part["report"].click(
-            self._to_parts(self.on_report), inputs=[part["session"], *setting], **quick
-        ).then(fn=None, inputs=part["document"], js=scripts.SAVE, api_visibility="private")
-        part["link"].click(fn=None, js=scripts.COPY, api_visibility="private")
-        part["view"].change(self._to_parts(self.on_view), inputs=part["view"], **quick)
+            self._to_parts(self.on_report), inputs=[part["session"], language, *controls], **quick
+        ).then(fn=None, inputs=part["document"], js=scripts.SAVE, **quiet)
+        part["link"].click(fn=None, js=scripts.COPY, **quiet)
         part["preset"].click(
-            fn=None,
-            js=f"() => {100 * DEFAULT_TARGET:g}",
-            outputs=part["slider"],
-            api_visibility="private",
+            fn=None, js=f"() => {100 * DEFAULT_TARGET:g}", outputs=part["slider"], **quiet
         )
         for percent in PRESETS:
             part[f"preset-{percent}"].click(
-                fn=None,
-                js=f"() => {percent}",
-                outputs=part["prevalence"],
-                api_visibility="private",
+                fn=None, js=f"() => {percent}", outputs=part["prevalence"], **quiet
             )
+
+    def _on_tap(self, looking_for: str, event: gr.EventData) -> float:
+        return self.on_roc(looking_for, event)["slider"]
 
     def _to_parts(self, handler: Callable[..., dict[str, Any]]) -> Callable[..., dict]:
         """The handler with its answer by component, as Gradio wants it."""
 
         @functools.wraps(handler)
         def answer(*given: Any) -> dict:
-            return {self.parts[name]: value for name, value in handler(*given).items()}
+            return {self.parts[name]: _plain(value) for name, value in handler(*given).items()}
 
         return answer
 
@@ -304,28 +311,24 @@ class Page:
         if image is None:
             raise gr.Error("No image was given: send one file.", print_exception=False)
         try:
-            points = case.choose_points(self.screener, target_sensitivity)
-            judged, maps = case.judge(self.screener, image)
+            setting = Setting(operating_point.check_target(target_sensitivity))
+            judged = case.judge(self.screener, image)
         except MelDemoError as error:
             raise gr.Error(str(error), print_exception=False) from error
-        verdicts = case.decide(self.screener, judged.screening, points)
-        answer = case.as_json(self.screener, judged, points, verdicts)
+        readings = case.read(self.screener, setting)
+        found = case.decide(judged.screening, readings, setting, judged.silent)
+        answer = case.as_json(self.screener, judged, readings, found, setting)
+        maps = case.draw_overlays(self.screener, judged)
         return answer, *(maps[key] for key in SHOWN_MODELS)
 
 
-def _texts(request: gr.Request | None) -> Texts:
-    """The page's words in the language that the reader's browser asks for."""
-    return Texts(preferred(request.headers.get("accept-language") if request else None))
+def _plain(value: Any) -> Any:
+    """Markup as the text it is: Gradio sends exact strings."""
+    return str(value) if isinstance(value, str) else value
 
 
-def _setting(percent: float, prevalence: float, index: int = MELANOMA) -> Setting:
-    """What the controls say, in 0..1; their number boxes can be left empty or out of range."""
-    return Setting(
-        _target(percent),
-        _within(prevalence, 100 * MIN_PREVALENCE, 100 * MAX_PREVALENCE, 100 * DEFAULT_PREVALENCE)
-        / 100,
-        index,
-    )
+def _note(said: str) -> str:
+    return f'<p class="muted" role="status">{escape(said)}</p>'
 
 
 def _target(percent: float) -> float:
@@ -370,7 +373,9 @@ def launch_options() -> dict[str, Any]:
         "css_paths": STYLE,
         "head": HEAD,
         "i18n": TRANSLATIONS,
-        "footer_links": ["api", "settings"],
+        "footer_links": ["api"],
+        "pwa": False,
+        "app_kwargs": {"routes": phone_routes(), "middleware": [Middleware(EarlyScript)]},
         "run_history": False,
         "share": False,
         "enable_monitoring": False,

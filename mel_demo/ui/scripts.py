@@ -1,9 +1,9 @@
-"""What the browser does by itself: the link, the report's download, a tap on the ROC curve."""
+"""What the browser does by itself: language, zoom, the link, the report's download, taps."""
 
 from mel_demo.decision.operating_point import MAX_TARGET, MIN_TARGET
 from mel_demo.decision.prevalence import MAX_PREVALENCE, MIN_PREVALENCE
 
-SETTING_OF_LINK = f"""(sensitivity, prevalence) => {{
+START = f"""(sensitivity, prevalence) => {{
   const query = new URLSearchParams(location.search);
   const given = (name, low, high, otherwise) => {{
     const number = parseFloat(query.get(name));
@@ -13,9 +13,11 @@ SETTING_OF_LINK = f"""(sensitivity, prevalence) => {{
   return [
     given('sensitivity', {MIN_TARGET}, {MAX_TARGET}, sensitivity),
     given('prevalence', {MIN_PREVALENCE}, {MAX_PREVALENCE}, prevalence),
+    navigator.language,
   ];
 }}"""
-"""Target sensitivity and prevalence in percent -> those that the page's address carries."""
+"""Target sensitivity and prevalence in percent -> those that the page's address carries, and the
+language that page.js has chosen."""
 
 REMEMBER = """(sensitivity, prevalence) => {
   const address = new URL(location);
@@ -25,11 +27,15 @@ REMEMBER = """(sensitivity, prevalence) => {
 }"""
 """Target sensitivity and prevalence in percent -> the page's address, so that it carries them."""
 
-NAME_DRAWINGS = """(names) => JSON.parse(names).forEach((name, index) => {
-  const button = document.querySelectorAll('#examples button')[index];
-  if (button) button.ariaLabel = button.title = name;
-})"""
-"""JSON list of titles -> the drawings' buttons named by them; Gradio leaves them without a name."""
+LOADED = """(names) => {
+  document.title = document.querySelector('#header h1')?.textContent ?? document.title;
+  JSON.parse(names).forEach((name, index) => {
+    const button = document.querySelectorAll('#examples button')[index];
+    if (button) button.ariaLabel = button.title = name;
+  });
+}"""
+"""JSON list of titles -> the drawings' buttons named by them (Gradio leaves them without a name),
+the document by its heading."""
 
 COPY = """async () => {
   const button = document.querySelector('#link');

@@ -7,6 +7,7 @@ import gradio as gr
 STYLE = Path(__file__).with_name("style.css")
 HEAD = """<style>
 @media (max-width: 640px) { .gradio-container > .main { padding: 12px 14px !important; } }
+body.judged #stage > .styler { grid-template-columns: minmax(0, 1fr) !important; }
 </style>"""
 """What style.css cannot reach, as Gradio confines its rules to the page's inside."""
 _SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
@@ -14,9 +15,9 @@ _MONO = ("ui-monospace", "Menlo", "Consolas", "monospace")
 
 
 def theme() -> gr.themes.Base:
-    """Neutral greys and one blue; fonts of the reader's own system."""
+    """Neutral greys and one teal; fonts of the reader's own system."""
     return gr.themes.Base(
-        primary_hue=gr.themes.colors.blue,
+        primary_hue=gr.themes.colors.teal,
         neutral_hue=gr.themes.colors.slate,
         font=_SANS,
         font_mono=_MONO,

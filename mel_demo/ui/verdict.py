@@ -1,169 +1,224 @@
-"""The first screen's panels as HTML: header, status and one card a model.
+"""The first screen: header, hero, three pictures, a card a model, and the price of the setting.
 
 Everything a picture shows also stands here in words. Knows no Gradio, no event and no model.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from html import escape
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from mel_demo.decision.conformal import Outcome
-from mel_demo.decision.operating_point import OperatingPoint
+from markupsafe import Markup
+
+from mel_demo.decision.neighbours import neighbours
+from mel_demo.decision.verdict import Outcome, Verdict
 from mel_demo.hub import Origin
-from mel_demo.manifest import Manifest, ModelSpec
-from mel_demo.screening import Finding, Prediction
-from mel_demo.texts import Texts
-from mel_demo.ui import words
-from mel_demo.ui.case import Verdict
+from mel_demo.manifest import CLASS_NAMES, Manifest
+from mel_demo.pictures.markup import render
+from mel_demo.pictures.overlay import encoded
+from mel_demo.pictures.score_figure import heaps, score_svg
+from mel_demo.screening import Screener
+from mel_demo.texts import LANGUAGES, NAMES, Texts, architecture
+from mel_demo.ui import case
+from mel_demo.ui.case import SHOWN_MODELS, Judged, Reading, Setting
 
 
-def footer(t: Texts, manifest: Manifest, origins: Sequence[Origin]) -> str:
+def header(t: Texts) -> Markup:
+    """Name, what the page is and is not, and the languages."""
+    return render("header.html", t, languages=[(code, NAMES[code]) for code in LANGUAGES])
+
+
+def footer(t: Texts, manifest: Manifest, origins: Sequence[Origin]) -> Markup:
     """Which weights are served, and from where."""
-    key = "footer_hub" if origins else "footer_own"
-    said = t(key, created=manifest.created[:10], origins=", ".join(map(str, origins)))
-    return f'<p class="muted footer">{escape(said)}</p>'
-
-
-def header(t: Texts) -> str:
-    """Title, what the page is, and what it is not."""
-    return f"""
-<header class="intro">
-  <h1>{t("title")}</h1>
-  <p>{t("intro")}</p>
-  <p class="notice" role="note">{t("notice")}</p>
-</header>"""
-
-
-def section(t: Texts, key: str) -> str:
-    """A heading and its sentence, the texts ``<key>`` and ``<key>_intro``."""
-    return f'<section class="section"><h2>{t(key)}</h2><p>{t(f"{key}_intro")}</p></section>'
-
-
-def waiting(t: Texts) -> str:
-    """The status line before there is an image."""
-    return _status("waiting", t("waiting"), t("waiting_more"))
-
-
-def problem(t: Texts, message: str) -> str:
-    """The status line where the upload cannot be judged."""
-    return _status("problem", t("problem"), escape(message), role="alert")
-
-
-def forgotten(t: Texts) -> str:
-    """The status line where the session has expired and the image is gone."""
-    return _status("problem", t("forgotten"), t("forgotten_more"), role="alert")
-
-
-def refused(t: Texts, findings: Iterable[Finding]) -> str:
-    """The status line where the image is none that the models know."""
-    return _status("refused", t("refused"), t("refused_more"), more=_notes(t, findings))
-
-
-def status(
-    t: Texts,
-    verdicts: Mapping[str, Verdict],
-    findings: Iterable[Finding],
-    milliseconds: float,
-    insisted: bool = False,
-) -> str:
-    """First of all whether the models agree, then what about the image itself gives pause.
-
-    ``verdicts``: of all models; agreement is that of teacher and student. ``insisted``: the person
-    wants the verdict of an image that was refused.
-    """
-    teacher, student = verdicts["teacher"].outcome, verdicts["student"].outcome
-    if teacher == student:
-        kind, key = teacher, f"both_{teacher}"
-    elif {teacher, student} == {Outcome.REFER, Outcome.NO_REFERRAL}:
-        kind, key = "disagree", "disagree"
-    else:
-        kind, key = "uncertain", "one_uncertain"
-    text = t(f"{key}_more", teacher=t(f"says_{teacher}"), student=t(f"says_{student}"))
-    notes = _notes(t, findings)
-    if insisted:
-        notes = f'<p class="finding warning"><b>{t("insisted")}</b></p>' + notes
-    small = verdicts.get("student_int8")
-    if small is not None and small.decision.refer != verdicts["student"].decision.refer:
-        note = t(
-            "int8_differs",
-            student=t.percent(verdicts["student"].decision.melanoma_probability),
-            int8=t.percent(small.decision.melanoma_probability),
-        )
-        notes += f'<p class="finding info">{note}</p>'
-    timing = t("judged_in", milliseconds=f"{milliseconds:.0f}")
-    return _status(kind, t(key), text, more=f'{notes}<p class="timing">{timing}</p>')
-
-
-def _notes(t: Texts, findings: Iterable[Finding]) -> str:
-    return "".join(
-        f'<p class="finding {finding.severity}"><b>{t("about_image")}</b> '
-        f"{escape(t.get(f'finding_{finding.code}', finding.text))}</p>"
-        for finding in findings
+    return render(
+        "footer.html",
+        t,
+        version=manifest.version,
+        created=manifest.created[:10],
+        origins=", ".join(map(str, origins)),
     )
 
 
-def _status(kind: str, title: str, text: str, role: str = "status", more: str = "") -> str:
-    return (
-        f'<section class="status {kind}" role="{role}" aria-live="polite"><h2>{title}</h2>'
-        f"<p>{text}</p>{more}</section>"
+def section(t: Texts, key: str) -> Markup:
+    """A heading and its sentence, the texts ``<key>`` and ``<key>_intro``."""
+    return render("section.html", t, key=key)
+
+
+def plain(t: Texts, kind: str, title: str, more: str, notes: Sequence[Any] = ()) -> Markup:
+    """A hero that gives no verdict: "empty", "problem", "refused", "forgotten"."""
+    return render("hero.html", t, kind=kind, title=title, sentences=[more], notes=notes)
+
+
+def empty(t: Texts) -> Markup:
+    """Before there is an image."""
+    return plain(t, "empty", t("empty_title"), t("empty_more"))
+
+
+def problem(t: Texts, message: str) -> Markup:
+    """Where the upload cannot be judged."""
+    return plain(t, "problem", t("problem"), message)
+
+
+def forgotten(t: Texts) -> Markup:
+    """Where the session has expired and the image is gone."""
+    return plain(t, "forgotten", t("forgotten"), t("forgotten_more"))
+
+
+def hero(t: Texts, judged: Judged, verdict: Verdict) -> Markup:
+    """The verdict on an image in a headline and a sentence, or why there is none."""
+    notes = [
+        (found.severity, t.get(f"finding_{found.code}", found.text))
+        for found in judged.screening.findings
+        if found.severity != "refusal"
+    ]
+    if judged.silent:
+        return plain(t, "refused", t("refused_title"), t("refused_more"), notes)
+    title, following, kind = headline(t, verdict)
+    sentences = [_leading(t, verdict), following]
+    if judged.insisted:
+        kind = "insisted"
+        sentences = [t("insisted_more"), f"{title}."]
+        title = t("insisted_title")
+    small = verdict.calls.get("student_int8")
+    if small is not None and small.refer != verdict.calls["student"].refer:
+        differs = {key: t.percent(verdict.calls[key].probability) for key in ("student",)}
+        notes.append(("info", t("int8_differs", int8=t.percent(small.probability), **differs)))
+    return render("hero.html", t, kind=kind, title=title, sentences=sentences, notes=notes)
+
+
+def headline(t: Texts, verdict: Verdict) -> tuple[str, str, str]:
+    """Headline, what to do next, and severity (refer, no_referral, disagree, other_cancer)."""
+    other = verdict.other_cancer
+    diagnosis = "" if other is None else t.inside(f"dx_{CLASS_NAMES[other]}")
+    if verdict.outcome is Outcome.DISAGREE:
+        yes, no = sorted(SHOWN_MODELS, key=lambda key: not verdict.calls[key].refer)
+        key = "disagree_title" if other is None else "disagree_other_title"
+        following = t("disagree_next", yes=_role(t, yes), no=_role(t, no))
+        return t(key, diagnosis=diagnosis), following, "disagree"
+    if other is not None:
+        refer = verdict.outcome is Outcome.REFER
+        key = "other_cancer_refer_title" if refer else "other_cancer_title"
+        kind = "refer" if refer else "other_cancer"
+        return t(key, diagnosis=diagnosis), t("other_cancer_next"), kind
+    kind = str(verdict.outcome)
+    return t(f"{kind}_title"), t(f"{kind}_next"), kind
+
+
+def _role(t: Texts, key: str) -> str:
+    return t(f"role_{key}") if t.language == "de" else t(f"role_{key}").lower()
+
+
+def _leading(t: Texts, verdict: Verdict) -> str:
+    named = {key: t.inside(f"dx_{CLASS_NAMES[verdict.calls[key].leading]}") for key in SHOWN_MODELS}
+    if named["teacher"] == named["student"]:
+        return t("leading_same", diagnosis=named["teacher"])
+    return t("leading_differ", **named)
+
+
+def pictures(t: Texts, screener: Screener, judged: Judged | None, setting: Setting) -> str:
+    """The image with its frame and both models' evidence, of one size; "" without a verdict."""
+    if judged is None or judged.silent:
+        return ""
+    predictions = judged.screening.predictions
+    indices = {
+        key: case.spoken_for(predictions[key].probabilities, setting.looking_for)
+        for key in SHOWN_MODELS
+    }
+    return drawn(t, screener, judged, indices, whole=True)
+
+
+def drawn(
+    t: Texts, screener: Screener, judged: Judged, indices: Mapping[str, int], whole: bool = False
+) -> Markup:
+    """Each model's evidence of its class over the image; ``whole``: beside the image alone."""
+    image, maps = judged.image, case.draw_maps(screener, judged, indices)
+    height, width = image.shape[:2]
+    left, top, right, bottom = case.frame(screener, image)
+    return render(
+        "pictures.html",
+        t,
+        whole=whole,
+        image=_uri("jpeg", case.as_jpeg(image)),
+        ratio=width / height,
+        framed=(left, top, right, bottom) != (0, 0, width, height),
+        box=(
+            100 * left / width,
+            100 * top / height,
+            100 * (right - left) / width,
+            100 * (bottom - top) / height,
+        ),
+        maps={
+            key: (
+                _uri("webp", encoded(found)),
+                t.inside(f"dx_{CLASS_NAMES[indices[key]]}"),
+                bool((found[..., :3] > 0).any()),
+            )
+            for key, found in maps.items()
+        },
     )
 
 
 def cards(
     t: Texts,
-    manifest: Manifest,
-    points: Mapping[str, OperatingPoint],
-    predictions: Mapping[str, Prediction] | None = None,
-    verdicts: Mapping[str, Verdict] | None = None,
-) -> str:
-    """One card a model: its decision in words, its melanoma probability, threshold, size, time.
+    screener: Screener,
+    readings: Mapping[str, Reading],
+    setting: Setting,
+    judged: Judged | None = None,
+    verdict: Verdict | None = None,
+) -> Markup:
+    """A card a model: decision, probability, threshold, size, time, and its score plot.
 
-    Without ``predictions`` the cards say what will stand there, at the same height.
+    Without a verdict the cards show what is known before, at the same height.
     """
-    found = "".join(
-        _card(
-            t,
-            manifest.models[key],
-            point,
-            predictions[key] if predictions else None,
-            verdicts[key] if verdicts else None,
+    judged = None if judged is None or judged.silent else judged
+    shown = []
+    for key in SHOWN_MODELS:
+        reading, spec = readings[key], screener.manifest.models[key]
+        found = verdict.calls[key] if verdict is not None and judged is not None else None
+        probability = found.probability if found else None
+        heap = heaps(reading.evidence, setting.source)
+        scores = reading.evidence and reading.evidence.scores
+        alike = None
+        if scores and setting.source in scores and probability is not None:
+            alike = neighbours(scores[setting.source], probability)
+        kind = "empty" if found is None else "refer" if found.refer else "no_referral"
+        shown.append(
+            {
+                "key": key,
+                "kind": "insisted" if judged is not None and judged.insisted else kind,
+                "decision": kind,
+                "name": architecture(spec),
+                "call": found,
+                "threshold": reading.point.threshold,
+                "size": t.megabytes(spec.bytes),
+                "milliseconds": judged and judged.screening.predictions[key].milliseconds,
+                "images": heap and heap.images,
+                "plot": heap
+                and score_svg(
+                    t, key, heap, reading.point.threshold, probability, setting.looking_for
+                ),
+                "alike": alike,
+            }
         )
-        for key, point in points.items()
+    image = None
+    if judged is not None:
+        size = judged.image.shape[:2]
+        image = case.frame(screener, judged.image) != (0, 0, size[1], size[0])
+    return render(
+        "cards.html",
+        t,
+        cards=shown,
+        judged=judged,
+        framed=image,
+        findings=judged.screening.findings if judged else (),
+        target=setting.looking_for,
     )
-    return f'<div class="cards">{found}</div>'
 
 
-def _card(
-    t: Texts,
-    spec: ModelSpec,
-    point: OperatingPoint,
-    prediction: Prediction | None,
-    verdict: Verdict | None,
-) -> str:
-    if prediction is None or verdict is None:
-        kind, says, value, width, speed, band = "empty", t("waiting_image"), "–", 0.0, "", ""
-    else:
-        kind, says = verdict.outcome, t(f"verdict_{verdict.outcome}")
-        width = prediction.melanoma_probability
-        value, speed = t.percent(width), f" . {prediction.milliseconds:.0f} ms"
-        band = _band(verdict)
-    note = t("refers_from", threshold=t.percent(point.threshold))
-    if kind == "uncertain":
-        side = "above" if verdict.decision.refer else "below"
-        note = t(f"uncertain_{side}", threshold=t.percent(point.threshold))
-    return f"""
-<article class="card {spec.key} {kind}" aria-label="{t(f"role_{spec.key}")}">
-  <h3>{t(f"role_{spec.key}")} <small>{escape(words.architecture(spec))}</small></h3>
-  <p class="verdict"><span class="mark" aria-hidden="true"></span>{says}</p>
-  <p class="probability"><b>{value}</b> {t("melanoma_probability")}</p>
-  <div class="gauge" aria-hidden="true">{band}<i style="width:{100 * width:.2f}%"></i>
-    <u style="left:{100 * point.threshold:.2f}%"></u></div>
-  <p class="small">{note}</p>
-  <p class="small">{t.decimal(spec.bytes / 1e6, 1)} MB{speed}</p>
-</article>"""
+def price(t: Texts, readings: Mapping[str, Reading], setting: Setting) -> Markup:
+    """What the setting costs, a line a model."""
+    shown = {key: readings[key].counts for key in SHOWN_MODELS}
+    return render("price.html", t, shown=shown, target=setting.looking_for)
 
 
-def _band(verdict: Verdict) -> str:
-    if verdict.band is None:
-        return ""
-    low, high = verdict.band.low, verdict.band.high
-    return f'<s style="left:{100 * low:.2f}%;width:{100 * (high - low):.2f}%"></s>'
+def _uri(kind: str, content: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"

@@ -85,10 +85,13 @@ def test_the_target_defaults_to_95_percent(client, tmp_path):
 def test_a_refused_image_gets_probabilities_and_no_verdict(refusing_weights, tmp_path):
     screener = Screener(refusing_weights, threads=1)
     Image.new("RGB", (200, 200), (0, 0, 255)).save(tmp_path / "blue.png")
-    judged, _ = case.judge(screener, tmp_path / "blue.png")
-    points = case.choose_points(screener, 0.95)
-    decisions = case.decide(screener, judged.screening, points)
-    answer = json.loads(json.dumps(case.as_json(screener, judged, points, decisions)))
+    judged = case.judge(screener, tmp_path / "blue.png")
+    setting = case.Setting()
+    readings = case.read(screener, setting)
+    verdict = case.decide(judged.screening, readings, setting, judged.silent)
+    answer = json.loads(json.dumps(case.as_json(screener, judged, readings, verdict, setting)))
+    assert answer["decision"] is None
+    assert answer["versions"]["weights"] == screener.manifest.version
     assert answer["refused"] is True
     assert answer["agree"] is None
     assert answer["findings"][0]["code"] == "not_dermoscopy"
@@ -113,6 +116,8 @@ def test_agreement_is_told(client, screener, tmp_path, colour, target, decisions
     assert {key: found["decision"] for key, found in answer["models"].items()} == decisions
     assert answer["agree"] is (len(set(decisions.values())) == 1)
     assert answer["refused"] is False
+    overall = {"refer", "no referral"} & {answer["decision"]}
+    assert overall == (set(decisions.values()) if answer["agree"] else set())
     screening = screener.screen(np.full((200, 200, 3), colour, np.uint8))
     codes = [finding.code for finding in screening.findings]
     assert [finding["code"] for finding in answer["findings"]] == codes

@@ -8,8 +8,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
 from mel_demo.findings import findings, measure, working_image
-from mel_demo.manifest import Manifest
-from mel_demo.measured import OutOfDistribution
+from mel_demo.manifest import Interval, Manifest, OutOfDistribution, Refused
 from mel_demo.screening import Screener
 from tests.support.lesions import draw_lesion
 
@@ -137,7 +136,8 @@ def test_sharpness_does_not_depend_on_contrast() -> None:
 def test_a_distance_above_the_threshold_refuses(
     manifest: Manifest, distance: float | None, refused: bool
 ) -> None:
-    reference = OutOfDistribution("", "", 1.7, {}, {}, {})
+    none = Refused(0, 9, Interval(0, 0, 0.3))
+    reference = OutOfDistribution("m", "r", 1.7, {}, {"holdout": none}, {})
     student = replace(manifest.models["student"], ood=reference)
     refusing = replace(manifest, models=manifest.models | {"student": student})
     found = list(findings(np.asarray(textured()), refusing, {"teacher": None, "student": distance}))

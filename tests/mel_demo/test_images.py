@@ -170,7 +170,6 @@ REFUSED: dict[str, tuple[bytes, type[ImageError], str]] = {
     "empty": (b"", EmptyFileError, "0 bytes"),
     "text": (b"hello", NotAnImageError, "Use JPEG"),
     "PDF": (b"%PDF-1.7 ...", NotAnImageError, "Use JPEG"),
-    "HEIC": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", NotAnImageError, "HEIC.*Convert it to JPEG"),
     "a format no camera writes": (encode(PICTURE, "ICO"), NotAnImageError, "Use JPEG"),
     "LAB": (encode(Image.new("LAB", (8, 8)), "TIFF"), NotAnImageError, "LAB.*RGB"),
     "truncated JPEG": (JPEG[: len(JPEG) // 2], TruncatedImageError, "Upload it again"),

@@ -3,17 +3,27 @@
 import json
 import os
 import shutil
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mel_demo.errors import ManifestError, WeightsError
-from mel_demo.manifest import CLASS_NAMES, Counts, Interval, Lesions, load_manifest, verify_weights
-from mel_demo.measured import Refused
+from mel_demo.manifest import (
+    CLASS_NAMES,
+    Counts,
+    Interval,
+    Lesions,
+    Refused,
+    load_manifest,
+    to_json,
+    verify_weights,
+)
 from tests.support.tiny_weights import ood_json
 
 MISSING = object()
+RELEASED = Path(__file__).parents[2] / "weights"
 ROWS = "models.student.operating_table.rows"
 
 
@@ -38,7 +48,7 @@ def test_what_is_read(tiny_weights: Path) -> None:
     manifest = load_manifest(tiny_weights)
     assert manifest.format == 1
     assert list(manifest.models) == ["teacher", "student"]
-    assert manifest.agreement["holdout"]["spearman"] == Interval(0.8, 0.76, pytest.approx(0.84))
+    assert astuple(manifest.agreement["holdout"]["spearman"]) == pytest.approx((0.8, 0.76, 0.84))
     student = manifest.models["student"]
     assert student.key == "student"
     assert student.class_names == CLASS_NAMES
@@ -46,7 +56,7 @@ def test_what_is_read(tiny_weights: Path) -> None:
     assert student.preprocessing.size == 160
     assert student.preprocessing.mean == (0.0, 0.0, 0.0)
     assert student.metrics["holdout"]["roc_auc"].value == 0.85
-    assert student.data["licence"] == "Apache-2.0"
+    assert student.data.licence == "Apache-2.0"
     table = student.operating_table
     assert len(table.rows) == 20
     assert table.holdout_lesions == Lesions(melanoma=15, other=75)
@@ -184,6 +194,23 @@ BROKEN: list[tuple[str, Any, str]] = [
     ("models.student.data.images.holdout", 121, "data.images.holdout: 121 is not 120, the number"),
     ("models.student.data.melanomas.validation", 19, "data.melanomas.validation: 19 is not 20"),
     ("models.student.latency", 3, "models.student.latency: 3 is not an object"),
+    ("models.student.latency", {}, "models.student.latency.milliseconds: the key is missing"),
+    (
+        "models.student.latency.milliseconds",
+        "6.4",
+        "models.student.latency.milliseconds: '6.4' is not a finite number from 0",
+    ),
+    ("models.student.data.doi", MISSING, "models.student.data.doi: the key is missing"),
+    (
+        "models.student.data.images.train",
+        MISSING,
+        "models.student.data.images.train: the key is missing",
+    ),
+    (
+        "models.student.metrics.external",
+        {"roc_auc": {"value": 0.8, "low": 0.7, "high": 0.9}},
+        "models.student.data.external: the key is missing",
+    ),
 ]
 
 
@@ -201,6 +228,12 @@ def test_what_does_not_fit_is_refused_by_name(
     assert message.startswith(f"{tmp_path / 'manifest.json'}: ")
     assert any(word in message for word in ("Export", "Update", "known are"))
     assert len(message) < 400
+
+
+def test_the_released_manifest_is_written_as_it_is_read() -> None:
+    manifest = load_manifest(RELEASED)
+    released = json.loads((RELEASED / "manifest.json").read_text(encoding="utf-8"))
+    assert json.loads(to_json(manifest)) == released | {"version": manifest.version}
 
 
 def test_an_undefined_metric_is_none_not_zero(

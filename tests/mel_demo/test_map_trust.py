@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mel_demo.decision.map_trust import Agreement, agreement, overlap
-from mel_demo.measured import MapOverlap
+from mel_demo.manifest import MapOverlap
 
 HERE = np.zeros((5, 5))
 HERE[1, 1] = 2.0

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 from sklearn.metrics import roc_curve
 
 from mel_demo.decision.operating_point import (
@@ -19,17 +20,14 @@ from mel_demo.decision.operating_point import (
 from mel_demo.errors import SettingError
 from mel_demo.manifest import (
     Counts,
-    Interval,
     Lesions,
+    LesionsBySplit,
     Manifest,
     OperatingRow,
     OperatingTable,
-    Rates,
     load_manifest,
 )
 from tests.support import plausible
-
-NONE = Interval(None, None, None)
 
 
 def table_of(melanoma: np.ndarray, other: np.ndarray) -> OperatingTable:
@@ -38,8 +36,9 @@ def table_of(melanoma: np.ndarray, other: np.ndarray) -> OperatingTable:
     for threshold in sorted(set(melanoma.tolist()), reverse=True):
         tp, fp = int((melanoma >= threshold).sum()), int((other >= threshold).sum())
         counts = Counts(tp, fp, len(melanoma) - tp, len(other) - fp)
-        rows.append(OperatingRow(threshold, counts, counts, Rates(NONE, NONE, NONE, NONE)))
-    return OperatingTable("rule", tuple(rows), Lesions(1, 1), Lesions(1, 1))
+        rows.append(OperatingRow(threshold, counts, plausible.yields(counts)))
+    lesions = LesionsBySplit(Lesions(1, 1), Lesions(1, 1))
+    return OperatingTable("rule", lesions, tuple(rows))
 
 
 def evenly(count: int) -> OperatingTable:
@@ -171,11 +170,10 @@ def test_decide(manifest: Manifest, probability: float, target: float, refer: bo
     assert decision.point == choose(table, target)
 
 
-def test_a_table_that_misses_a_melanoma_is_a_bug_not_a_wrong_threshold() -> None:
+def test_a_table_that_misses_a_melanoma_cannot_be_made() -> None:
     table = evenly(20)
-    short = replace(table, rows=table.rows[:10])
-    with pytest.raises(AssertionError, match="last row"):
-        choose(short, 0.95)
+    with pytest.raises(ValidationError, match="the last threshold must catch every validation mel"):
+        replace(table, rows=table.rows[:10])
 
 
 @pytest.mark.parametrize("key", ["teacher", "student"])

@@ -1,9 +1,12 @@
 """The evidence map over its image: in the right place, calm where there is little evidence."""
 
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 
-from mel_demo.pictures.overlay import COLOURS, PEAK_OPACITY, evidence_strength, overlay
+from mel_demo.pictures.overlay import COLOURS, FILL, bands, encoded, evidence_strength, overlay
 
 GREY = np.full((60, 100, 3), 120, np.uint8)
 BOX = (14, 0, 86, 60)
@@ -37,8 +40,8 @@ def test_outside_the_box_is_dimmed_and_inside_is_not() -> None:
     assert drawn.shape == GREY.shape
     assert drawn.dtype == np.uint8
     assert (drawn[:, 14:86] == 120).all()
-    assert (drawn[:, :14] == 90).all()
-    assert (drawn[:, 86:] == 90).all()
+    assert (drawn[:, :14] < 90).all()
+    assert (drawn[:, 86:] < 90).all()
 
 
 @pytest.mark.parametrize(("evidence", "strength"), [(np.zeros((5, 5)), 1.0), (hot(2, 2), 0.0)])
@@ -51,9 +54,9 @@ def test_the_scale_of_the_map_does_not_matter() -> None:
     assert (small == overlay(GREY, hot(1, 1, 1e6), WHOLE, 1.0)).all()
 
 
-def test_the_peak_has_the_hottest_colour_at_the_peak_opacity() -> None:
+def test_the_strongest_evidence_has_the_last_colour_at_a_fixed_opacity() -> None:
     drawn = overlay(GREY, np.ones((5, 5)), WHOLE, 1.0)
-    expected = 120 + PEAK_OPACITY * (COLOURS[255].astype(float) - 120)
+    expected = 120 + FILL * (np.array(COLOURS[-1]) - 120)
     assert np.abs(drawn - expected).max() <= 1
 
 
@@ -63,15 +66,39 @@ def test_the_image_given_stays_as_it_was() -> None:
     assert (rgb == GREY).all()
 
 
-def test_a_confident_benign_result_looks_calm() -> None:
-    """The same map, at p = 0.001 and at p = 0.99: only the second may look hot."""
-    changes = [
-        change(GREY, overlay(GREY, hot(2, 2), WHOLE, evidence_strength(p))).max() / 255
-        for p in (0.001, 0.05, 0.99)
-    ]
-    assert changes[0] < 0.1
-    assert changes[1] > 2 * changes[0]
-    assert changes[2] > 0.5
+@pytest.mark.parametrize(("probability", "count"), [(0.001, 0), (0.05, 1), (0.25, 3), (0.99, 4)])
+def test_a_confident_benign_result_looks_calm(probability: float, count: int) -> None:
+    """The same map has the more bands, the more probable the diagnosis is."""
+    drawn = bands((400, 400), hot(2, 2), (0, 0, 400, 400), evidence_strength(probability))
+    middle = drawn[200, :, :][drawn[200, :, 3] == round(255 * FILL)]
+    # Beside the contours a band's own colour stays, but for rounding.
+    seen = {
+        index
+        for index, colour in enumerate(COLOURS)
+        if (np.abs(middle[:, :3].astype(int) - colour).max(axis=1) <= 1).any()
+    }
+    assert seen == set(range(count))
+
+
+@pytest.mark.parametrize("skin", [(240, 205, 190), (70, 42, 30)], ids=["light", "dark"])
+def test_contours_stand_out_from_light_and_dark_skin(skin: tuple[int, int, int]) -> None:
+    rgb = np.full((400, 400, 3), skin, np.uint8)
+    weights = np.array([0.2126, 0.7152, 0.0722]) / 255
+    drawn = overlay(rgb, hot(2, 2), (0, 0, 400, 400), 1.0) @ weights
+    before = np.array(skin) @ weights
+    assert np.abs(drawn - before).max() > 0.25
+    assert np.abs(drawn - before).min() < 0.01
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_a_picture_is_encoded_as_one_small_file(channels: int) -> None:
+    size, box = (512, 384), (0, 0, 512, 384)
+    drawn = bands(size, hot(2, 2), box, 1.0)[..., :channels]
+    file = encoded(drawn)
+    opened = Image.open(io.BytesIO(file))
+    assert (opened.format, opened.size) == ("WEBP", size)
+    assert len(opened.getbands()) == channels
+    assert len(file) < 40_000
 
 
 @pytest.mark.parametrize(("probability", "strength"), [(0, 0), (0.001, 0.1), (0.125, 0.5), (1, 1)])
@@ -105,6 +132,5 @@ def test_what_does_not_fit_is_refused(
 
 
 def test_colours_rise_in_lightness_so_that_they_read_without_hue() -> None:
-    assert COLOURS.shape == (256, 3)
-    luminance = COLOURS @ np.array([0.2126, 0.7152, 0.0722])
-    assert (np.diff(luminance[::15]) > 0).all()
+    luminance = np.array(COLOURS) @ np.array([0.2126, 0.7152, 0.0722])
+    assert (np.diff(luminance) > 15).all()

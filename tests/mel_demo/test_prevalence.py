@@ -15,8 +15,7 @@ from mel_demo.decision.prevalence import (
     predictive_values,
 )
 from mel_demo.errors import SettingError
-from mel_demo.manifest import Lesions, Rates
-from mel_demo.measured import Interval
+from mel_demo.manifest import Interval, Lesions, Rates
 from tests.support import plausible
 
 NONE = Interval(None, None, None)
@@ -131,7 +130,8 @@ def test_a_perfect_sensitivity_is_as_sure_as_its_lesions_are_many():
 
 def test_rates_without_intervals_give_values_without_them():
     found = predictive_values(rates((0.9, None, None), (0.9, 0.8, 0.95)), LESIONS, 0.02)
-    assert found.ppv == Interval(pytest.approx(180 / 1160), None, None)
+    assert found.ppv.value == pytest.approx(180 / 1160)
+    assert found.ppv == Interval(found.ppv.value, None, None)
 
 
 def test_the_rarer_melanoma_the_lower_the_ppv_and_the_higher_the_npv():

@@ -1,6 +1,6 @@
 """Tiny weights whose two models were measured differently.
 
-The tables of tests/tiny_weights.py are the same for teacher and student: a page that showed one
+The tables of tiny_weights are the same for teacher and student: a page that showed one
 model's numbers under the other's name would look right. Here the student's thresholds are half the
 teacher's (so a mid-grey image is referred by both at target 0.95 and by the student alone at 0.80);
 it catches one melanoma less and refers half as many others again.

@@ -12,7 +12,7 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
 )
-JUDGED = ".card.teacher:is(.refer, .no_referral, .uncertain)"
+JUDGED = "body.judged .card.teacher:is(.refer, .no_referral)"
 LOADED = "#examples button[title]"
 """A drawing has its name once the server has answered the load."""
 PATIENCE = 30_000
@@ -39,7 +39,6 @@ def open_page(browser: Browser, url: str, width: int, height: int, **options) ->
     page = context.new_page()
     page.set_default_timeout(PATIENCE)
     page.goto(url)
-    page.wait_for_selector("#roc .main-svg")
     page.wait_for_selector(LOADED)
     return page
 

@@ -11,17 +11,30 @@ from functools import cache
 import numpy as np
 
 from mel_demo.manifest import (
+    CLASS_NAMES,
+    FORMAT,
+    METRIC_NAMES,
+    Conformal,
     Counts,
+    Data,
+    Distribution,
+    Evidence,
     Interval,
+    Latency,
     Lesions,
+    LesionsBySplit,
     Manifest,
     ModelSpec,
+    NetBenefit,
     OperatingRow,
     OperatingTable,
     Preprocessing,
     Rates,
+    ReliabilityBin,
+    SplitSizes,
+    Training,
+    Yield,
 )
-from mel_demo.measured import Conformal, Distribution, Evidence, NetBenefit, ReliabilityBin
 
 VALIDATION, HOLDOUT = (167, 1336), (166, 1353)
 LESIONS = Lesions(melanoma=92, other=1029)
@@ -64,6 +77,11 @@ def rates(counts: Counts) -> Rates:
     )
 
 
+def yields(counts: Counts) -> Yield:
+    """Some counts with their rates."""
+    return Yield(**vars(counts), **vars(rates(counts)))
+
+
 @cache
 def table(key: str = "teacher") -> OperatingTable:
     """One row for each validation melanoma's score."""
@@ -71,9 +89,9 @@ def table(key: str = "teacher") -> OperatingTable:
     rows = []
     for threshold in sorted(validation[0].tolist(), reverse=True):
         measured = counted(*holdout, threshold)
-        row = OperatingRow(threshold, counted(*validation, threshold), measured, rates(measured))
+        row = OperatingRow(threshold, counted(*validation, threshold), yields(measured))
         rows.append(row)
-    return OperatingTable("made up", tuple(rows), LESIONS, LESIONS)
+    return OperatingTable("made up", LesionsBySplit(LESIONS, LESIONS), tuple(rows))
 
 
 @cache
@@ -129,7 +147,7 @@ def _conformal(melanoma: np.ndarray, other: np.ndarray) -> Conformal:
 def manifest() -> Manifest:
     """Both models; only what figures and settings read is filled in."""
     models = {key: _spec(key) for key in _SEPARATION}
-    return Manifest(1, "2026-01-01T00:00:00+00:00", models, {})
+    return Manifest(format=FORMAT, created="2026-01-01T00:00:00+00:00", models=models, agreement={})
 
 
 def _spec(key: str) -> ModelSpec:
@@ -142,13 +160,20 @@ def _spec(key: str) -> ModelSpec:
         parameters=1,
         recipe="none",
         source_commit="0" * 40,
-        class_names=(),
+        class_names=CLASS_NAMES,
         temperature=1.0,
         preprocessing=Preprocessing(160, 1.2, (0.0,) * 3, (1.0,) * 3),
-        metrics={},
+        metrics=dict.fromkeys(("validation", "holdout"), dict.fromkeys(METRIC_NAMES, share(1, 2))),
         operating_table=table(key),
-        data={},
-        training={},
-        latency={},
+        data=Data(
+            name="made up",
+            licence="none",
+            doi="none",
+            images=SplitSizes(1, sum(VALIDATION), sum(HOLDOUT)),
+            melanomas=SplitSizes(1, VALIDATION[0], HOLDOUT[0]),
+            splits_sha256="0" * 64,
+        ),
+        training=Training(epochs=1, seed=0, hours=0, hardware="none", init="none"),
+        latency=Latency(milliseconds=0, note="not measured"),
         evidence=evidence(key),
     )

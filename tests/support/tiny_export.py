@@ -1,4 +1,4 @@
-"""The tiny runs of tests/tiny_training.py, exported once for all tests that read the result."""
+"""The tiny runs of tiny_training, exported once for all tests that read the result."""
 
 from functools import cache
 from pathlib import Path

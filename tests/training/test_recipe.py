@@ -3,7 +3,7 @@
 import pytest
 
 from training.errors import RecipeError
-from training.recipe import RECIPES, load_recipe
+from training.recipe import RECIPES, load_recipe, parse_settings
 
 
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.name)
@@ -18,11 +18,30 @@ def test_the_student_distils_as_the_issue_says():
     assert (recipe.distillation.temperature, recipe.distillation.alpha) == (1.0, 0.5)
 
 
-def test_replacements_reach_nested_values_and_none_keeps_them():
-    given = {"epochs": 3, "loss.name": "focal", "loss.focal_gamma": 1.5, "seed": None}
+def test_replacements_reach_nested_values_and_an_option_not_given_keeps_them():
+    settings = ["loss.name=focal", "loss.focal_gamma=1.5", "augmentation.scale=[0.7, 1]"]
+    settings += ["learning_rate=3e-4", "start_size=null"]
+    given = parse_settings(settings, {"epochs": 3, "seed": None})
     recipe, plain = (load_recipe(RECIPES / "teacher.yaml", **x) for x in (given, {}))
     assert (recipe.epochs, recipe.loss.name, recipe.loss.focal_gamma) == (3, "focal", 1.5)
+    assert (recipe.augmentation.scale, recipe.learning_rate) == ((0.7, 1.0), 3e-4)
+    assert recipe.start_size is None
     assert recipe.seed == plain.seed
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["epochs"], "takes KEY=VALUE.*not 'epochs'"),
+        (["=3"], "takes KEY=VALUE"),
+        (["size=[3"], "size: .* is no YAML value"),
+        (["size=64", "size=96"], "size is given twice, 64 and '96'"),
+        (["epochs=4"], "epochs is given twice, 3 and '4'"),
+    ],
+)
+def test_a_setting_that_cannot_be_read_is_named(settings, message):
+    with pytest.raises(RecipeError, match=message):
+        parse_settings(settings, {"epochs": 3})
 
 
 @pytest.mark.parametrize(

@@ -1,42 +1,55 @@
-"""HAM10000 on disk: find and check the images, read a split, keep a decoded cache.
+"""HAM10000 on disk, as people have it: its metadata and images found, checked, read by split.
 
-Takes the original layout (``HAM10000_metadata.csv`` beside one or both ``HAM10000_images_part_*``
-folders, or an ``images`` folder) with images of any size. Knows nothing of models or losses.
+The original layout is ``HAM10000_metadata.csv`` beside one or both ``HAM10000_images_part_*``
+folders, or an ``images`` folder, with images of any size. Copies in circulation nest those folders,
+write them in lower case, or have the metadata without its suffix or with tabs (Dataverse). Knows
+nothing of models or losses.
 """
 
-import csv
+import os
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 
 import numpy as np
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-from PIL import Image, UnidentifiedImageError
-from rich.progress import track
+from rich.console import Console
+from rich.table import Table
 
 from mel_demo.errors import ImageError
-from mel_demo.images import open_image, prepare
-from mel_demo.manifest import CLASS_NAMES, Preprocessing
+from mel_demo.images import open_image
+from mel_demo.manifest import CLASS_NAMES
 from training.data.splits import Row, read_splits
+from training.data.tables import read_table, refuse_repeated
 from training.errors import DataError
 from training.files import threaded
-from training.recipe import Source
 
 METADATA = "HAM10000_metadata.csv"
 FOLDERS = ("HAM10000_images_part_1", "HAM10000_images_part_2", "images")
-SUFFIXES = (".jpg", ".jpeg", ".png")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+_TABLE_SUFFIXES = ("", ".csv", ".tab", ".tsv", ".txt")
+_DEPTH = 3  # folders within folders, as archives unpack
+FAR = 0.5  # of the median height: an image below it does not belong to the others
 
 
 @dataclass(frozen=True)
-class Check:
-    """What ``training data`` found: rows that can be used, and what is wrong with the others."""
+class DataCheck:
+    """What ``training data`` says of a folder: rows that can be used, and what hinders the others.
+
+    ``sizes``: (width, height) of each readable image.
+    """
 
     rows: tuple[Row, ...]
     paths: dict[str, Path]
     missing: tuple[str, ...]
     unreadable: dict[str, str]
-    sizes: Counter
+    sizes: dict[str, tuple[int, int]]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every image can be used."""
+        return not (self.missing or self.unreadable)
 
     def counts(self) -> dict[str, tuple[int, int]]:
         """Images and lesions of each class, in the order of CLASS_NAMES."""
@@ -48,12 +61,22 @@ class Check:
             for dx in CLASS_NAMES
         }
 
+    def far(self) -> dict[str, tuple[int, int]]:
+        """Sizes of the images that are far smaller than the rest."""
+        heights = [height for _, height in self.sizes.values()]
+        return {
+            image_id: size
+            for image_id, size in self.sizes.items()
+            if size[1] < FAR * median(heights)
+        }
+
 
 @dataclass(frozen=True)
 class Images:
     """The images of one split. ``labels`` int64 (N,), index into CLASS_NAMES.
 
     ``squashed_aspect``: width by height that square images had before they were squashed.
+    ``sources`` (N,): the data set of each image, where they come from several.
     """
 
     image_ids: tuple[str, ...]
@@ -61,6 +84,7 @@ class Images:
     labels: np.ndarray
     paths: tuple[Path, ...]
     squashed_aspect: float | None = None
+    sources: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.image_ids)
@@ -73,57 +97,70 @@ class Images:
             lesion_ids=self.lesion_ids[rows],
             labels=self.labels[rows],
             paths=tuple(self.paths[row] for row in rows),
+            sources=None if self.sources is None else self.sources[rows],
         )
+
+
+def find_metadata(data: Path) -> Path:
+    """The metadata file, whatever its suffix or case; DataError where there is none."""
+    stem = Path(METADATA).stem.lower()
+    for folder, _, files in _walk(data):
+        for name in sorted(files, key=lambda name: (name != METADATA, name)):
+            path = folder / name
+            if path.stem.lower() == stem and path.suffix.lower() in _TABLE_SUFFIXES:
+                return path
+    raise DataError(
+        f"There is no {METADATA} in {data}. Give the folder of HAM10000 in its original "
+        f"layout: {METADATA} beside {FOLDERS[0]} and {FOLDERS[1]}."
+    )
 
 
 def read_metadata(data: Path) -> list[Row]:
     """Rows of the metadata file; DataError names the file, line and value that do not fit."""
-    path = Path(data) / METADATA
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            absent = {"lesion_id", "image_id", "dx"} - set(reader.fieldnames or ())
-            if absent:
-                raise DataError(f"{path} lacks the column(s) {', '.join(sorted(absent))}.")
-            rows = [Row(line["image_id"], line["lesion_id"], line["dx"]) for line in reader]
-    except FileNotFoundError:
-        raise DataError(
-            f"There is no {METADATA} in {data}. Give the folder of HAM10000 in its original "
-            f"layout: {METADATA} beside {FOLDERS[0]} and {FOLDERS[1]}."
-        ) from None
+    path = find_metadata(data)
+    rows = []
+    for number, line in read_table(path, ("lesion_id", "image_id", "dx")):
+        if line["dx"] not in CLASS_NAMES:
+            raise DataError(
+                f"{path}, line {number}: dx {line['dx']!r} is not one of {', '.join(CLASS_NAMES)}."
+            )
+        if not line["image_id"] or not line["lesion_id"]:
+            raise DataError(f"{path}, line {number}: image_id or lesion_id is empty.")
+        rows.append(Row(line["image_id"], line["lesion_id"], line["dx"]))
     if not rows:
         raise DataError(f"{path} has a heading and no rows.")
-    for number, row in enumerate(rows, start=2):
-        if row.dx not in CLASS_NAMES:
-            raise DataError(
-                f"{path}, line {number}: dx {row.dx!r} is not one of {', '.join(CLASS_NAMES)}."
-            )
-    repeated = [key for key, n in Counter(row.image_id for row in rows).items() if n > 1]
-    if repeated:
-        raise DataError(f"{path} names {repeated[0]} more than once ({len(repeated)} such images).")
+    refuse_repeated(path, [row.image_id for row in rows])
     return rows
 
 
 def find_images(data: Path) -> dict[str, Path]:
-    """Image files by image id, from whichever of the known folders exist."""
-    folders = [Path(data) / name for name in FOLDERS if (Path(data) / name).is_dir()]
+    """Image files by image id, from whichever of the known folders exist.
+
+    One image may lie in two of them, as Kaggle's copy has it; DataError where the two differ.
+    """
+    known = {name.lower() for name in FOLDERS}
+    folders = [(folder, files) for folder, _, files in _walk(data) if folder.name.lower() in known]
     if not folders:
         raise DataError(f"{data} holds none of the folders {', '.join(FOLDERS)}.")
-    return {
-        file.stem: file
-        for folder in folders
-        for file in sorted(folder.iterdir())
-        if file.suffix.lower() in SUFFIXES
-    }
+    found: dict[str, Path] = {}
+    for folder, files in folders:
+        for name in sorted(files):
+            path = folder / name
+            if path.suffix.lower() not in IMAGE_SUFFIXES:
+                continue
+            first = found.setdefault(path.stem, path)
+            if first != path and first.stat().st_size != path.stat().st_size:
+                raise DataError(f"{first} and {path} are two images of one name: remove one.")
+    return found
 
 
-def check(data: Path) -> Check:
+def check(data: Path) -> DataCheck:
     """Decode every image named in the metadata once and report what cannot be used."""
     rows, paths = read_metadata(data), find_images(data)
     missing = tuple(row.image_id for row in rows if row.image_id not in paths)
     present = [row for row in rows if row.image_id in paths]
     unreadable: dict[str, str] = {}
-    sizes: Counter = Counter()
+    sizes: dict[str, tuple[int, int]] = {}
 
     def size_of(row: Row) -> tuple[int, int] | str:
         try:
@@ -137,9 +174,40 @@ def check(data: Path) -> Check:
         if isinstance(result, str):
             unreadable[row.image_id] = result
         else:
-            sizes[result] += 1
+            sizes[row.image_id] = result
     usable = tuple(row for row in present if row.image_id not in unreadable)
-    return Check(usable, paths, missing, unreadable, sizes)
+    own = {row.image_id: paths[row.image_id] for row in usable}
+    return DataCheck(usable, own, missing, unreadable, sizes)
+
+
+def print_check(checked: DataCheck, data: Path, console: Console) -> None:
+    """The classes and sizes as a table, and by name what is missing, unreadable or far smaller.
+
+    DataError where an image cannot be used.
+    """
+    table = Table("class", "images", "lesions", title=str(data))
+    for dx, (images, lesions) in checked.counts().items():
+        table.add_row(dx, str(images), str(lesions))
+    total = len({row.lesion_id for row in checked.rows})
+    table.add_row("all", str(len(checked.rows)), str(total), style="bold")
+    console.print(table)
+    sizes = Counter(checked.sizes.values()).most_common(4)
+    console.print("Image sizes: " + ", ".join(f"{w}x{h} ({n})" for (w, h), n in sizes))
+    named = [
+        *(f"missing: {image_id}.jpg" for image_id in checked.missing[:20]),
+        *(f"unreadable: {name}: {why}" for name, why in list(checked.unreadable.items())[:20]),
+        *(
+            f"far smaller than the rest: {image_id}, {w}x{h}"
+            for image_id, (w, h) in list(checked.far().items())[:20]
+        ),
+    ]
+    for line in named:
+        console.print(line, style="red", markup=False)
+    if not checked.complete:
+        raise DataError(
+            f"{len(checked.missing)} images are missing and {len(checked.unreadable)} unreadable. "
+            "Fetch them again, or remove their rows from the metadata."
+        )
 
 
 def read_split(data: Path, splits: Path, split: str) -> Images:
@@ -165,108 +233,27 @@ def read_split(data: Path, splits: Path, split: str) -> Images:
     )
 
 
-_COLUMNS = ["lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization"]
-_PATTERNS = ["*.parquet", METADATA, "HAM10000_images_part_*/*", "images/*"]
+def cameras_of(data: Path, images: Images) -> np.ndarray:
+    """Which source of HAM10000 each image is from, or "HAM10000" where the table does not say."""
+    lines = read_table(find_metadata(data), ("image_id",))
+    named = {line["image_id"]: line.get("dataset") for _, line in lines}
+    return np.array([named.get(image_id) or "HAM10000" for image_id in images.image_ids])
 
 
-def download(source: Source, folder: Path) -> Path:
-    """Fetch ``source`` and return the folder of the original layout below ``folder``.
+def _walk(data: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Folders with their folders and files, the nearest first in name order, _DEPTH deep.
 
-    What was fetched before is not fetched again. Raises DataError when the Hub cannot be reached
-    or holds something else.
+    Without what macOS leaves in archives: ``__MACOSX`` and files that begin with ``._``.
     """
-    target = folder / f"{source.repository.replace('/', '--')}-{source.revision[:12]}"
-    if (target / METADATA).is_file():
-        return target
-    try:
-        fetched = Path(
-            snapshot_download(
-                source.repository,
-                repo_type="dataset",
-                revision=source.revision,
-                allow_patterns=_PATTERNS,
-            )
-        )
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise DataError(
-            f"The data set {source.repository} could not be fetched from the Hub: {error}\n"
-            "Give a folder in the original layout with --data, from "
-            "https://doi.org/10.7910/DVN/DBW86T or https://www.isic-archive.com."
-        ) from error
-    tables = sorted(fetched.rglob("*.parquet"))
-    if tables:
-        _unpack(tables, target)
-        return target
-    if (fetched / METADATA).is_file():
-        return fetched
-    raise DataError(
-        f"The data set {source.repository} holds neither {METADATA} nor Parquet files: "
-        "name another one under `source` in the recipe."
-    )
-
-
-def _unpack(tables: list[Path], target: Path) -> None:
-    """Write images and metadata; the metadata comes last, as the sign that all is there."""
-    import pyarrow.parquet as parquet
-
-    images = target / "images"
-    images.mkdir(parents=True, exist_ok=True)
-    rows: dict[str, dict] = {}
-    for table in track(tables, description="Unpacking"):
-        file = parquet.ParquetFile(table)
-        absent = {"image", *_COLUMNS[:3]} - set(file.schema_arrow.names)
-        if absent:
-            raise DataError(f"{table.name} lacks the column(s) {', '.join(sorted(absent))}.")
-        for batch in file.iter_batches(batch_size=64):
-            for row in batch.to_pylist():
-                # Some published copies hold an image in several splits.
-                if row["image_id"] not in rows:
-                    (images / f"{row['image_id']}.jpg").write_bytes(row["image"]["bytes"])
-                    rows[row["image_id"]] = {key: row.get(key) for key in _COLUMNS}
-    temporary = target / (METADATA + ".tmp")
-    with temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=_COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows.values())
-    temporary.replace(target / METADATA)
-
-
-FOLDER = "HAM10000_segmentations_lesion_tschandl"
-
-
-def read_masks(folder: Path, images: Images, preprocessing: Preprocessing) -> np.ndarray:
-    """Where the lesion is, bool (N, S, S), in the square that the model judges.
-
-    A mask may have another size than its image, but not another shape. DataError names the file
-    that is missing, damaged or of another shape.
-    """
-    if not folder.is_dir():
-        raise DataError(
-            f"There is no folder of lesion masks {folder}. Name it with --masks; they are part of "
-            "HAM10000 (doi 10.7910/DVN/DBW86T)."
-        )
-    found = []
-    for image_id, path in zip(images.image_ids, images.paths, strict=True):
-        mask = _read(folder / f"{image_id}_segmentation.png")
-        with Image.open(path) as image:
-            wanted = image.width / image.height
-        if abs(mask.shape[1] / mask.shape[0] / wanted - 1) > 0.02:
-            raise DataError(
-                f"The mask of {image_id} has {mask.shape[1]} x {mask.shape[0]} pixels, which is "
-                f"not the shape of {path}: it would not lie over the lesion."
-            )
-        square = prepare(np.repeat(mask[..., None], 3, axis=2), preprocessing)
-        found.append(square[..., 0] > 127)
-    return np.stack(found)
-
-
-def _read(path: Path) -> np.ndarray:
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("L"))
-    except FileNotFoundError:
-        raise DataError(
-            f"There is no mask {path}. Name the folder of all masks with --masks."
-        ) from None
-    except (UnidentifiedImageError, OSError) as error:
-        raise DataError(f"{path} cannot be read as an image: {error}") from error
+    level = [Path(data)]
+    for _ in range(_DEPTH + 1):
+        following = []
+        for folder in level:
+            if not folder.is_dir():
+                continue
+            with os.scandir(folder) as entries:
+                kept = [e for e in entries if not e.name.startswith(".") and e.name != "__MACOSX"]
+            folders = sorted(entry.name for entry in kept if entry.is_dir())
+            yield folder, folders, [entry.name for entry in kept if entry.is_file()]
+            following += [folder / name for name in folders]
+        level = following

@@ -7,20 +7,15 @@ from pathlib import Path
 import numpy as np
 
 from mel_demo.manifest import Preprocessing
+from training.data.external import as_images, external_images, read_external, training_images
 from training.data.frames import prepare_images
 from training.data.ham10000 import Images, find_images, read_split
-from training.data.isic import (
-    as_images,
-    external_images,
-    read_external,
-    read_extra,
-    training_images,
-)
+from training.data.isic import read_extra
 from training.errors import DataError
 from training.provenance import sha256
 
 HAM10000, ISIC_2017 = "HAM10000", "ISIC 2017"
-SPLITS = ("validation", "holdout", "external")
+_MEASURABLE = ("validation", "holdout", "external")
 
 
 class Pixels:
@@ -51,8 +46,10 @@ class Measurable:
 
     def pixels(self, split: str) -> Pixels:
         """Images of a split; DataError for one that cannot be measured."""
-        if split not in SPLITS:
-            raise DataError(f"Split {split!r} cannot be measured: choose {' or '.join(SPLITS)}.")
+        if split not in _MEASURABLE:
+            raise DataError(
+                f"Split {split!r} cannot be measured: choose {' or '.join(_MEASURABLE)}."
+            )
         if split != "external":
             return Pixels(read_split(self.data, self.splits, split))
         if self.isic2017 is None or self.external is None:

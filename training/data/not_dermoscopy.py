@@ -1,10 +1,10 @@
 """Pictures that are no dermoscopy images, to measure how many of them are noticed. Offline.
 
 Photographs, textures and other medical pictures come with scikit-image, scikit-learn, matplotlib
-and gradio; text, noise and bare skin are drawn. Two halves of different sources: what is chosen is
-chosen on ``choice``, what is reported comes from ``report``, on which nothing was chosen. There are
-no close-up photographs of skin with a phone among them: none can be had offline. Knows nothing of
-models.
+and gradio; text, noise and bare skin are drawn; a folder of everyday photographs may be added. Two
+halves of different sources: ``choice`` is learned from and chosen on, what is reported comes from
+``report``, on which nothing was chosen. There are no close-up photographs of skin with a phone
+among them: none can be had offline. Knows nothing of models.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,6 +21,8 @@ import sklearn.datasets
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from mel_demo.images import open_image
+from training.data.ham10000 import IMAGE_SUFFIXES
+from training.errors import DataError
 
 Half = Literal["choice", "report"]
 KINDS = ("photograph", "grey photograph", "texture", "other medical", "text", "noise", "bare skin")
@@ -44,8 +46,16 @@ class Other:
     rgb: np.ndarray
 
 
-def others(half: Half) -> Iterator[Other]:
-    """All pictures of one half; the same ones at every call."""
+def others(half: Half, photographs: Path | None = None) -> Iterator[Other]:
+    """All pictures of one half; the same ones at every call.
+
+    ``photographs``: a folder of JPEG or PNG files, each on its own in one half or the other.
+    """
+    files = () if photographs is None else _photographs(photographs)
+    first = set(np.random.default_rng(SEED).permutation(len(files))[: len(files) // 2].tolist())
+    for number, path in enumerate(files):
+        if (number in first) == (half == "choice"):
+            yield Other("photograph", path.name, open_image(path))
     for number, (kind, sources) in enumerate(_PICTURES[half].items()):
         for source in sources:
             rng = np.random.default_rng([SEED, number, len(source), *source.encode()])
@@ -81,6 +91,15 @@ _PICTURES: dict[Half, dict[str, tuple[str, ...]]] = {
         "other medical": ("microaneurysms", "shepp_logan_phantom"),
     },
 }
+
+
+def _photographs(folder: Path) -> list[Path]:
+    """Its pictures by name; DataError without any."""
+    found = [] if not folder.is_dir() else sorted(folder.iterdir())
+    found = [path for path in found if path.suffix.lower() in IMAGE_SUFFIXES]
+    if not found:
+        raise DataError(f"{folder} is no folder of photographs: it holds no JPEG or PNG file.")
+    return found
 
 
 def _load(source: str) -> np.ndarray:

@@ -9,14 +9,18 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.console import Console
+from rich.table import Table
 from sklearn.model_selection import train_test_split
 
 from mel_demo.manifest import CLASS_NAMES
+from training.data.tables import read_table, refuse_repeated
 from training.errors import DataError
 from training.files import write_text
+from training.provenance import sha256
 
 SPLITS = ("train", "validation", "holdout")
-COLUMNS = ("image_id", "lesion_id", "dx", "split")
+_COLUMNS = ("image_id", "lesion_id", "dx", "split")
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,9 @@ class Row:
     split: str = ""
 
 
-def make_splits(rows: list[Row], seed: int, validation: float = 0.15, holdout: float = 0.15):
+def make_splits(
+    rows: list[Row], seed: int, validation: float = 0.15, holdout: float = 0.15
+) -> list[Row]:
     """Give every row its split.
 
     ``validation`` and ``holdout`` are shares of the lesions of each class. Returns rows in the
@@ -64,10 +70,10 @@ def make_splits(rows: list[Row], seed: int, validation: float = 0.15, holdout: f
 
 
 def write_splits(rows: list[Row], path: Path) -> None:
-    """Write the splits as CSV with the columns of COLUMNS, sorted by image."""
+    """Write the splits as CSV with the columns of _COLUMNS, sorted by image."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    writer.writerow(_COLUMNS)
     for row in sorted(rows, key=lambda row: row.image_id):
         writer.writerow([row.image_id, row.lesion_id, row.dx, row.split])
     write_text(path, text.getvalue())
@@ -76,30 +82,31 @@ def write_splits(rows: list[Row], path: Path) -> None:
 def read_splits(path: Path) -> list[Row]:
     """Read and check a splits file; DataError names the first row that cannot be used."""
     try:
-        with Path(path).open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            if tuple(reader.fieldnames or ()) != COLUMNS:
-                raise DataError(
-                    f"{path} must have the columns {','.join(COLUMNS)}, "
-                    f"it has {','.join(reader.fieldnames or ())}."
-                )
-            rows = [Row(**row) for row in reader]
+        lines = read_table(path, _COLUMNS)
     except FileNotFoundError:
         raise DataError(
             f"There is no splits file {path}. Make it with: "
             f"python -m training splits --data FOLDER --output {path}"
         ) from None
-    home: dict[str, str] = {}
-    for number, row in enumerate(rows, start=2):
+    rows, home = [], dict[str, str]()
+    for number, line in lines:
+        row = Row(*(line[column] for column in _COLUMNS))
+        rows.append(row)
         if row.split not in SPLITS or row.dx not in CLASS_NAMES:
             raise DataError(f"{path}, line {number}: split {row.split!r}, dx {row.dx!r} unknown.")
         if home.setdefault(row.lesion_id, row.split) != row.split:
             raise DataError(f"{path}, line {number}: lesion {row.lesion_id} is in two splits.")
+    refuse_repeated(path, [row.image_id for row in rows])
     return rows
 
 
-def melanoma_share(rows: list[Row]) -> dict[str, float]:
-    """Share of melanoma images in each split, in [0, 1]."""
-    images = Counter(row.split for row in rows)
-    melanomas = Counter(row.split for row in rows if row.dx == "mel")
-    return {split: melanomas[split] / images[split] for split in SPLITS if images[split]}
+def print_splits(rows: list[Row], path: Path, console: Console) -> None:
+    """What each split holds, and the file's hash."""
+    table = Table("split", "images", "lesions", "melanoma", title=str(path))
+    for split in SPLITS:
+        own = [row for row in rows if row.split == split]
+        share = sum(row.dx == "mel" for row in own) / len(own)
+        lesions = len({row.lesion_id for row in own})
+        table.add_row(split, str(len(own)), str(lesions), f"{share:.1%}")
+    console.print(table)
+    console.print(f"sha256 {sha256(path)}")

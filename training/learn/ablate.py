@@ -5,39 +5,35 @@ missing, goes on with what was interrupted and leaves alone what is finished. Va
 is where temperature and alpha are chosen.
 """
 
-import json
 import math
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
 from accelerate import PartialState
 from rich.console import Console
 
-from training.errors import RecipeError, RunError
-from training.files import write_json
+from training.errors import RecipeError
 from training.learn import run_folder
 from training.learn.run_folder import (
+    ANSWERS,
     BEST,
-    METRICS,
+    METRICS_FILE,
     RECORD,
     is_finished,
     load_record,
     load_run,
     read_metrics,
+    refuse_other_inputs,
     refuse_other_recipe,
 )
 from training.learn.session import train_session
-from training.learn.teachers import FILE as ANSWERS
 from training.learn.trackers import check_tracker
 from training.provenance import sha256
 from training.recipe import Recipe, load_recipe
-from training.report import ablation
-
-INPUTS = "inputs.json"
 
 
 @dataclass(frozen=True)
@@ -50,18 +46,7 @@ class Cell:
     alpha: float | None
 
 
-@dataclass(frozen=True)
-class Inputs:
-    """What all cells are trained from; files by their SHA-256, folders of ``more`` by name."""
-
-    splits: str
-    teachers: list[str]
-    init: str | None
-    more: list[str]
-    external: str | None
-
-
-def numbers(text: str, option: str) -> list[float]:
+def parse_numbers(text: str, option: str) -> list[float]:
     """The distinct numbers of "1,2"; RecipeError, naming ``option``, for anything else."""
     try:
         found = list(dict.fromkeys(float(part) for part in text.split(",")))
@@ -72,7 +57,7 @@ def numbers(text: str, option: str) -> list[float]:
     return found
 
 
-def grid(
+def ablation_cells(
     recipe: Path,
     temperatures: Sequence[float],
     alphas: Sequence[float],
@@ -105,35 +90,35 @@ def grid(
 
 def ablate(
     cells: Sequence[Cell],
+    output: Path,
+    teachers: Sequence[Path],
     *,
     recipe_name: str,
     data: Path,
     splits: Path,
-    output: Path,
     cache: Path,
     init: Path | None,
-    teachers: Sequence[Path],
     more: Sequence[Path] = (),
     external: Path | None = None,
     tracker: str | None = None,
-) -> dict:
-    """Train what is not finished of ``cells`` below ``output``, then compare them.
+) -> bool:
+    """Train what is not finished of ``cells`` below ``output``.
 
-    Returns what it writes to ``ablate.json`` (see ``ablation.compare``); ``ablate.svg`` shows it.
-    Raises RunError when ``output`` holds a grid of
-    other inputs or a cell of another recipe, before anything is trained.
+    Returns whether this is the process, of several, that goes on to compare them. Raises RunError
+    when ``output`` holds a grid of other inputs or a cell of another recipe, before anything is
+    trained.
     """
     check_tracker(tracker)
     for folder in teachers:
         load_run(folder)  # raises what is wrong with it
-    inputs = Inputs(
-        splits=sha256(splits),
-        teachers=[sha256(folder / BEST) for folder in teachers],
-        init=sha256(init) if init else None,
-        more=[folder.name for folder in more],
-        external=sha256(external) if external else None,
-    )
-    _claim(output, inputs)
+    inputs = {
+        "splits": sha256(splits),
+        "teachers": [sha256(folder / BEST) for folder in teachers],
+        "external": sha256(external) if external else None,
+        "init": sha256(init) if init else None,
+        "more": [folder.name for folder in more],
+    }
+    refuse_other_inputs(output, inputs, write=_is_main())
     for cell in cells:
         refuse_other_recipe(output / cell.name, cell.recipe)
     console = Console(quiet=not _is_main())
@@ -149,44 +134,23 @@ def ablate(
             _share_answers(folder, [output / c.name for c in cells if _same_views(c, cell)])
         train_session(
             cell.recipe,
+            folder,
+            teachers if cell.alpha is not None else [],
+            resume,
             recipe_name=recipe_name,
             data=data,
             splits=splits,
-            output=folder,
             cache=cache,
             init=init,
-            teachers=teachers if cell.alpha is not None else [],
-            resume=resume,
             more=more,
             external=external,
             tracker=tracker,
         )
-    found = ablation.compare(cells, output, teachers)
-    if _is_main():
-        ablation.print_table(found, console)
-        write_json(output / "ablate.json", found)
-        ablation.draw(found, output / "ablate.svg")
-        console.print(f"{output / 'ablate.json'} and ablate.svg beside it", highlight=False)
-    return found
-
-
-def _claim(output: Path, inputs: Inputs) -> None:
-    """Refuse to mix cells that were trained from different files."""
-    path = output / INPUTS
-    if path.is_file():
-        former = json.loads(path.read_text(encoding="utf-8"))
-        changed = [key for key, value in asdict(inputs).items() if former.get(key) != value]
-        if changed:
-            raise RunError(
-                f"{output} holds a grid that was trained from other files ({', '.join(changed)} "
-                "differ): give the same ones, or choose another --output."
-            )
-    elif _is_main():
-        write_json(path, asdict(inputs))
+    return _is_main()
 
 
 def _is_done(folder: Path, recipe: Recipe) -> bool:
-    if not all((folder / name).is_file() for name in (RECORD, METRICS, BEST)):
+    if not all((folder / name).is_file() for name in (RECORD, METRICS_FILE, BEST)):
         return False
     record = load_record(folder)
     # The record is written just before the metrics: a kill in between leaves a row to be made.

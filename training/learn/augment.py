@@ -29,7 +29,7 @@ class Views:
     [-1, 1]^2 too (the identity shows the crop). In the same output coordinates: ``light`` (N, 4) is
     the vignette's strength, its centre x y, and the radius beyond which all is black; ``ruler``
     (N, 5) side (0 to 3, or -1 for none), place, length, spacing of the marks and their grey;
-    ``box`` (N, 4) the erased rectangle, x0 y0 x1 y1.
+    ``box`` (N, 4) the erased rectangle, x0 y0 x1 y1; ``blur`` (N,) the share of a 3x3 mean.
     """
 
     linear: torch.Tensor
@@ -39,6 +39,7 @@ class Views:
     light: torch.Tensor
     ruler: torch.Tensor
     box: torch.Tensor
+    blur: torch.Tensor
 
     def __getitem__(self, rows: slice) -> "Views":
         return Views(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
@@ -88,7 +89,7 @@ def draw(count: int, ranges: Augmentation, generator: torch.Generator) -> Views:
     erased = (uniform(0, 1) < ranges.erasing).view(-1, 1)
     nothing = torch.tensor([2.0, 2.0, 2.0, 2.0])
     box = torch.where(erased, torch.cat([centre - half, centre + half], 1), nothing)
-    return Views(linear, shift, colour, gamma, light, ruler, box)
+    return Views(linear, shift, colour, gamma, light, ruler, box, uniform(0, ranges.blur))
 
 
 def _about_grey(angle: torch.Tensor) -> torch.Tensor:
@@ -113,17 +114,9 @@ def apply(
     the difference between grid_sample and Pillow's resize.
     """
     size = size or preprocessing.size
-    x = pixels.permute(0, 3, 1, 2).float().div_(255)
-
-    # In units of half the shorter side: the frame and the serving crop reach this far from the
-    # centre. A view is rotated in these undistorted coordinates, then squashed as serving does.
-    extent = torch.stack([aspects, 1 / aspects], dim=1).clamp(min=1.0)
-    crop = extent.clamp(max=preprocessing.max_aspect_ratio)
-    linear = views.linear * crop.unsqueeze(1) / extent.unsqueeze(2)
-    shift = views.shift * crop / extent
-    theta = torch.cat([linear, shift.unsqueeze(2)], dim=2)
-    grid = F.affine_grid(theta, [len(x), 3, size, size], align_corners=False)
-    x = F.grid_sample(x, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+    x = warp(pixels, aspects, views, preprocessing, size)
+    if views.blur.any():
+        x = torch.lerp(x, F.avg_pool2d(x, 3, 1, 1, count_include_pad=False), _each(views.blur))
 
     matrix, bias = views.colour[:, :, :3], views.colour[:, :, 3:]
     flat = torch.baddbmm(bias, matrix, x.flatten(2)).clamp_(1e-4, 1.0)
@@ -141,6 +134,36 @@ def apply(
     ).unsqueeze(1)
     # Zero is the mean colour after normalisation.
     return x.masked_fill_(erased.unsqueeze(1), 0.0).contiguous(memory_format=torch.channels_last)
+
+
+def warp(
+    pixels: torch.Tensor,
+    aspects: torch.Tensor,
+    views: Views,
+    preprocessing: Preprocessing,
+    size: int,
+) -> torch.Tensor:
+    """The geometry of views alone: uint8 (N, H, W, C) -> float32 (N, C, size, size) in 0..1."""
+    x = pixels.permute(0, 3, 1, 2).float().div_(255)
+    # In units of half the shorter side: the frame and the serving crop reach this far from the
+    # centre. A view is rotated in these undistorted coordinates, then squashed as serving does.
+    extent = torch.stack([aspects, 1 / aspects], dim=1).clamp(min=1.0)
+    crop = extent.clamp(max=preprocessing.max_aspect_ratio)
+    linear = views.linear * crop.unsqueeze(1) / extent.unsqueeze(2)
+    shift = views.shift * crop / extent
+    theta = torch.cat([linear, shift.unsqueeze(2)], dim=2)
+    grid = F.affine_grid(theta, [len(x), 3, size, size], align_corners=False)
+    return F.grid_sample(x, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+
+
+def turned(x: torch.Tensor, orientation: int) -> torch.Tensor:
+    """Squares (N, C, S, S) in one of their eight orientations; 0 is as they are."""
+    x = torch.rot90(x, orientation % 4, (2, 3))
+    return x.flip(3) if orientation >= 4 else x
+
+
+def _each(values: torch.Tensor) -> torch.Tensor:
+    return values.view(-1, 1, 1, 1)
 
 
 def _dim(x: torch.Tensor, light: torch.Tensor, along: torch.Tensor) -> None:

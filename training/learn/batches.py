@@ -4,7 +4,7 @@ All of it follows from (seed, epoch, step) alone, so that a resumed run, and a r
 processes, sees what an uninterrupted run on one process sees. Knows no network.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -14,6 +14,8 @@ from training.data.frames import Frames
 from training.learn import augment
 from training.recipe import Recipe
 
+MASK_SIZE = 48  # pixels, of a lesion's mask in a view: a multiple of the side of most evidence maps
+
 
 @dataclass(frozen=True)
 class Batches:
@@ -21,8 +23,11 @@ class Batches:
 
     ``labels`` int64 (N,) of ``frames``, index into CLASS_NAMES or ``isic.NOT_MELANOMA``;
     ``sources``: images from each data set; ``external_sha256``: of the file that says which images
-    of other clinics were kept out, where such images were used. ``validation`` uint8 (M, size,
-    size, 3) prepared as the page does, with ``validation_labels`` int64 (M,).
+    of other clinics were kept out, where such images were used; ``data_sha256``: of the pictures of
+    each data set. ``validation`` uint8 (M, size, size, 3) prepared as the page does, with
+    ``validation_labels`` int64 (M,) and the camera each comes from in ``validation_sources`` (M,),
+    where that is known. ``offsets`` float32 (N,): see ``training.learn.sources``. ``masks``: of the
+    lesions of the first images, as frames.
     """
 
     frames: Frames
@@ -32,24 +37,43 @@ class Batches:
     splits_sha256: str
     sources: dict[str, int] = field(default_factory=dict)
     external_sha256: str | None = None
+    data_sha256: dict[str, str] = field(default_factory=dict)
+    offsets: np.ndarray | None = None
+    masks: Frames | None = None
+    validation_sources: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Views (N, 3, S, S) with labels (N,); mixed in pairs where ``share`` is below 1.
+    """Views (N, 3, S, S) with labels (N,) and offsets (N,); mixed in pairs for ``share`` below 1.
 
-    A view is ``share`` of its own image and ``1 - share`` of its partner's.
+    A view is ``share`` of its own image and ``1 - share`` of its partner's, half a batch away.
+    ``lesions`` (N, 1, s, s) in 0..1 is where they lie in the view, all below zero where there is
+    no mask.
     """
 
     images: torch.Tensor
     labels: torch.Tensor
-    partners: torch.Tensor
+    offsets: torch.Tensor
     share: float
+    lesions: torch.Tensor | None = None
+
+    def partners(self, values: torch.Tensor) -> torch.Tensor:
+        """Of each view, what its partner has of ``values`` (N, ...)."""
+        return values.roll(len(values) // 2, 0)
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device."""
-        tensors = (tensor.to(device) for tensor in (self.images, self.labels, self.partners))
-        return Batch(*tensors, self.share)
+        images, labels, offsets = (x.to(device) for x in (self.images, self.labels, self.offsets))
+        lesions = None if self.lesions is None else self.lesions.to(device)
+        return Batch(images, labels, offsets, self.share, lesions)
+
+    def turned(self, orientation: int) -> "Batch":
+        """All views in another of their eight orientations."""
+        lesions = None if self.lesions is None else augment.turned(self.lesions, orientation)
+        images = augment.turned(self.images, orientation)
+        images = images.contiguous(memory_format=torch.channels_last)
+        return replace(self, images=images, lesions=lesions)
 
 
 def look(
@@ -67,10 +91,34 @@ def look(
     pixels, aspects = map(torch.from_numpy, batches.frames.take(index))
     images = augment.apply(pixels, aspects, views[own], preprocessing, size)
     labels = torch.from_numpy(batches.labels[index])
-    half = len(index) // 2
+    offsets = torch.zeros(len(index))
+    if batches.offsets is not None:
+        offsets = torch.from_numpy(batches.offsets[index])
+    lesions = None
+    if batches.masks is not None:
+        lesions = _lesions(batches.masks, index, aspects, views[own], preprocessing)
+    batch = Batch(images, labels, offsets, share, lesions)
     if share < 1:
-        images = torch.lerp(images.roll(half, 0), images, share)
-    return Batch(images, labels, labels.roll(half, 0), share)
+        images = torch.lerp(batch.partners(images), images, share)
+        if lesions is not None:  # a lesion may show where either of the two has it
+            lesions = torch.maximum(batch.partners(lesions), lesions)
+        batch = replace(batch, images=images, lesions=lesions)
+    return batch
+
+
+def _lesions(
+    masks: Frames,
+    index: np.ndarray,
+    aspects: torch.Tensor,
+    views: augment.Views,
+    preprocessing: Preprocessing,
+) -> torch.Tensor:
+    """Where the lesions of images ``index`` lie in their views, float32 (N, 1, s, s)."""
+    known = index < len(masks.rows)
+    pixels, _ = masks.take(np.where(known, index, 0))
+    mask = torch.from_numpy(np.ascontiguousarray(pixels[..., :1]))
+    lesions = augment.warp(mask, aspects, views, preprocessing, MASK_SIZE)
+    return lesions.masked_fill_(torch.from_numpy(~known).view(-1, 1, 1, 1), -1.0)
 
 
 def _draw(
@@ -91,3 +139,8 @@ def seen_again(epoch: int, step: int, rounds: int, steps: int, seed: int) -> tup
     """Which kept (epoch, step) is seen in this one: each round's batches, in ever new order."""
     order = np.random.default_rng([seed, epoch]).permutation(steps)
     return epoch % rounds, int(order[step])
+
+
+def orientation(epoch: int, step: int, seed: int) -> int:
+    """In which of its eight orientations a kept batch is shown this time."""
+    return int(np.random.default_rng([seed, epoch, step]).integers(8))

@@ -8,7 +8,7 @@ processes, sees what an uninterrupted run on one process sees.
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -31,19 +31,20 @@ from mel_demo.images import normalise
 from mel_demo.manifest import CLASS_NAMES, MELANOMA, Preprocessing
 from training import provenance
 from training.errors import RunError
-from training.files import write_text
 from training.learn import run_folder
-from training.learn.batches import Batch, Batches, look, seen_again
+from training.learn.batches import Batch, Batches, look, orientation, seen_again
+from training.learn.lesion import Beside
 from training.learn.losses import LabelLoss, distillation_loss
 from training.learn.run_folder import (
-    RECIPE,
+    Inputs,
     Progress,
     RunRecord,
+    claim,
     is_finished,
-    refuse_other_recipe,
     save_best,
     save_record,
 )
+from training.learn.sources import specificities
 from training.learn.teachers import Teachers, kept_answers
 from training.learn.trackers import tracking
 from training.provenance import git_commit
@@ -52,7 +53,10 @@ from training.recipe import Recipe
 
 @dataclass(frozen=True)
 class Run:
-    """Where a run lives and what it starts from; ``init`` says in words which weights."""
+    """Where a run lives and what it starts from.
+
+    ``init`` says in words which weights; ``inputs``: the files it learns from, where it has any.
+    """
 
     folder: Path
     recipe: Recipe
@@ -62,6 +66,7 @@ class Run:
     init: str
     teachers: Sequence[nn.Module] = ()
     teacher_folders: Sequence[str] = ()
+    inputs: Inputs = field(default_factory=dict)
     resume: bool = False
 
 
@@ -74,14 +79,15 @@ def train(run: Run, batches: Batches, accelerator: Accelerator) -> RunRecord:
     if len(batches.labels) < run.recipe.batch_size:
         raise RunError(
             f"{len(batches.labels)} training images do not fill one batch of "
-            f"{run.recipe.batch_size}: give a smaller --batch-size."
+            f"{run.recipe.batch_size}: give a smaller one, --set batch_size=..."
         )
     if run.recipe.augmentation.mixup and run.recipe.batch_size % (2 * accelerator.num_processes):
         raise RunError(
-            "Mixup pairs the two halves of a batch within a process: give a --batch-size "
-            f"divisible by {2 * accelerator.num_processes}, not {run.recipe.batch_size}."
+            "Mixup pairs the two halves of a batch within a process: --set batch_size=... to "
+            f"something divisible by {2 * accelerator.num_processes}, not {run.recipe.batch_size}."
         )
-    _claim_folder(run, accelerator)
+    claim(run.folder, run.recipe, run.inputs, run.resume, write=accelerator.is_main_process)
+    accelerator.wait_for_everyone()
     set_seed(run.recipe.seed + accelerator.process_index)
     trainer = Trainer(run, batches, accelerator)
     if run.resume:
@@ -130,14 +136,16 @@ class Trainer:
         # Of the code that trains: the tree may change while a long run goes on.
         self.commit = git_commit()
         accelerator.register_for_checkpointing(self.schedule, self.average, self.progress)
-        counts = np.bincount(batches.labels, minlength=len(CLASS_NAMES))[: len(CLASS_NAMES)]
-        self.label_loss = LabelLoss(recipe.loss, torch.from_numpy(counts)).to(accelerator.device)
+        self.label_loss = LabelLoss(recipe.loss).to(accelerator.device)
         self.teachers: Teachers | None = None
         self.answers: np.ndarray | None = None
-        if run.teachers:
-            self.teachers = Teachers(run.teachers).to(
-                accelerator.device, memory_format=torch.channels_last
-            )
+        self.distillation = recipe.distillation if run.teachers else None
+        if self.distillation is not None:
+            teachers = Teachers(run.teachers, self.distillation.orientations)
+            self.teachers = teachers.to(accelerator.device).to(memory_format=torch.channels_last)
+        self.beside: Beside | None = None
+        if recipe.lesion_weight:
+            self.beside = Beside(accelerator.unwrap_model(self.network))
 
     def run_epoch(self, bar: Bar) -> None:
         """Train from the next step to the end of the epoch, validate, save."""
@@ -171,27 +179,35 @@ class Trainer:
         better = self.close_epoch(validation)
         bar.remove_task(task)
         mark = "best so far" if better else f"best {progress.best_roc_auc:.4f}"
+        specificity = {
+            key.removeprefix("specificity_"): value
+            for key, value in validation.items()
+            if key.startswith("specificity_")
+        }
         # A line of its own, so that a log file without a terminal shows the run as well.
         if not self.accelerator.is_main_process:
             return
         bar.console.print(
             f"epoch {progress.epoch}/{recipe.epochs}: "
             f"loss {progress.history[-1]['train_loss']:.4f}, "
-            f"validation ROC-AUC {validation['roc_auc']:.4f} ({mark}), {speed:.0f} images/s",
+            f"validation ROC-AUC {validation['roc_auc']:.4f} ({mark}), specificity "
+            + ", ".join(f"{value:.2f} {key}" for key, value in specificity.items())
+            + f", {speed:.0f} images/s",
             highlight=False,
         )
 
     def ask_teachers(self) -> None:
         """Where the recipe keeps the teachers' answers: fetch them, or ask for all of them now."""
-        distillation = self.run.recipe.distillation
-        if self.teachers is None or not distillation.rounds or self.answers is not None:
+        if self.teachers is None or self.distillation is None or self.answers is not None:
+            return
+        if not self.distillation.rounds:
             return
         whole = slice(None)
         self.answers = kept_answers(
             self.run.folder,
             self.teachers,
             lambda epoch, step: self.look(epoch, step, whole, self.run.recipe.size).images,
-            (distillation.rounds, self.steps),
+            (self.distillation.rounds, self.steps),
             self.accelerator,
         )
 
@@ -211,7 +227,7 @@ class Trainer:
         if not math.isfinite(value):
             raise RunError(
                 f"The loss became {value} in epoch {progress.epoch + 1}, step {step + 1}: "
-                f"lower --learning-rate (now {recipe.learning_rate:g})."
+                f"--set learning_rate=... lower than {recipe.learning_rate:g}."
             )
         return value
 
@@ -223,19 +239,25 @@ class Trainer:
             epoch, step = seen_again(epoch, step, len(self.answers), self.steps, recipe.seed)
         size = recipe.size_at(self.progress.epoch)
         batch = self.look(epoch, step, own, size)
+        distillation = self.distillation
+        if self.answers is not None and distillation is not None and distillation.turns:
+            batch = batch.turned(orientation(self.progress.epoch, step, recipe.seed))
         with self.accelerator.autocast():
             logits = self.network(batch.images)
-            hard = self.label_loss(logits, batch.labels)
+            loss = self.label_loss(logits, batch.labels, batch.offsets)
             if batch.share < 1:
-                mixed = self.label_loss(logits, batch.partners)
-                hard = batch.share * hard + (1 - batch.share) * mixed
-            if self.teachers is None:
-                return hard
-            if self.answers is not None:
-                said = torch.tensor(self.answers[epoch, step][own]).to(logits.device)
-            else:
-                said = self.teachers(batch.images)
-            return distillation_loss(logits, said, hard, recipe.distillation)
+                of_partners = map(batch.partners, (batch.labels, batch.offsets))
+                mixed = self.label_loss(logits, *of_partners)
+                loss = batch.share * loss + (1 - batch.share) * mixed
+            if self.teachers is not None and distillation is not None:
+                if self.answers is not None:
+                    said = torch.tensor(self.answers[epoch, step][own]).to(logits.device)
+                else:
+                    said = self.teachers(batch.images)
+                loss = distillation_loss(logits, said, loss, distillation)
+            if self.beside is not None and batch.lesions is not None:
+                loss = loss + recipe.lesion_weight * self.beside(batch.lesions)
+            return loss
 
     def look(self, epoch: int, step: int, own: slice, size: int) -> Batch:
         """The views of a step that one process works on: rows ``own`` of the batch."""
@@ -248,7 +270,7 @@ class Trainer:
         progress, recipe, folder = self.progress, self.run.recipe, self.run.folder
         better = progress.end_epoch(
             loss=progress.loss_sum / self.steps,
-            learning_rate=self.schedule.get_last_lr()[0],
+            learning_rate=float(self.schedule.get_last_lr()[0]),
             validation=validation,
         )
         progress.finished = is_finished(progress.epoch, progress.best_epoch, recipe)
@@ -291,7 +313,10 @@ class Trainer:
 def validate(
     accelerator: Accelerator, network: nn.Module, batches: Batches, preprocessing: Preprocessing
 ) -> dict[str, float]:
-    """Melanoma ROC-AUC, balanced accuracy over the seven classes, and cross-entropy."""
+    """Melanoma ROC-AUC, balanced accuracy over the seven classes, cross-entropy, specificities.
+
+    The specificities are at 95 % sensitivity, over all images and of each source that is known.
+    """
     network.eval()
     own = slice(accelerator.process_index, None, accelerator.num_processes)
     found: list[np.ndarray] = []
@@ -310,25 +335,13 @@ def validate(
         "roc_auc": float(roc_auc_score(labels == MELANOMA, probability)),
         "balanced_accuracy": float(balanced_accuracy_score(labels, logits.argmax(1))),
         "cross_entropy": float(nn.functional.cross_entropy(scores, torch.from_numpy(labels))),
+        **specificities(probability, labels == MELANOMA, batches.validation_sources),
     }
 
 
 def _chunks(array: np.ndarray, size: int) -> Iterator[np.ndarray]:
     for start in range(0, len(array), size):
         yield array[start : start + size]
-
-
-def _claim_folder(run: Run, accelerator: Accelerator) -> None:
-    """Refuse to overwrite another run, or to resume one of another recipe."""
-    if run.resume:
-        refuse_other_recipe(run.folder, run.recipe)
-    elif run_folder.can_resume(run.folder):
-        raise RunError(
-            f"{run.folder} holds a run already: go on with --resume, or choose another --output."
-        )
-    if accelerator.is_main_process:
-        write_text(run.folder / RECIPE, run.recipe.model_dump_json(indent=1) + "\n")
-    accelerator.wait_for_everyone()
 
 
 def _hardware(accelerator: Accelerator) -> str:

@@ -9,36 +9,31 @@ from training.recipe import Distillation, HardLoss
 
 
 class LabelLoss(nn.Module):
-    """Weighted cross-entropy or focal loss on logits (N, C) and labels int64 (N,).
+    """Cross-entropy or focal loss on logits (N, C) and labels int64 (N,).
 
     A label of C (``isic.NOT_MELANOMA``) means "not melanoma, which of the others is not known": its
-    loss is ``-log(1 - p_melanoma)``, cross-entropy with the other classes taken together.
-    ``counts`` (C,): training images of each class, all above zero. Focal loss is
-    ``-w_y (1 - p_y)^gamma log p_y`` (arXiv 1708.02002, over softmax); logit adjustment adds
-    ``tau * log prior`` to the logits while training (arXiv 2007.07314, eq. 10). The result is
-    the mean over the batch.
+    loss is ``-log(1 - p_melanoma)``, cross-entropy with the other classes taken together. Focal
+    loss is ``-(1 - p_y)^gamma log p_y`` (arXiv 1708.02002, over softmax). Unweighted, so that
+    probabilities are those of the data's own mixture of diagnoses. The result is the mean over the
+    batch.
     """
 
-    def __init__(self, options: HardLoss, counts: torch.Tensor) -> None:
+    def __init__(self, options: HardLoss) -> None:
         super().__init__()
-        if (counts <= 0).any():
-            raise ValueError(f"every class needs a training image, counts are {counts.tolist()}")
-        prior = counts.double() / counts.sum()
-        weight = prior**-options.class_weight_power
-        # Mean weight 1 over the images, so that the learning rate keeps its meaning.
-        weight = weight / (weight * prior).sum()
         self.options = options
-        self.register_buffer("weight", weight.float())
-        self.register_buffer("offset", (options.logit_adjustment * prior.log()).float())
 
-    def forward(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Scalar loss."""
-        smoothing = self.options.label_smoothing
-        logits = logits.float() + self.offset
+    def forward(
+        self, logits: torch.Tensor, labels: torch.Tensor, offsets: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Scalar loss. ``offsets`` (N,), of ``sources``, are added to the melanoma logits."""
+        logits = logits.float()
+        if offsets is not None:
+            melanoma = F.one_hot(labels.new_tensor(MELANOMA), logits.shape[1])
+            logits = logits + self.options.source_adjustment * offsets[:, None] * melanoma
         partial = labels == logits.shape[1]
         # Any class will do where the class is not known: that value is not used.
         known = labels.masked_fill(partial, MELANOMA)
-        each = F.cross_entropy(logits, known, reduction="none", label_smoothing=smoothing)
+        each = F.cross_entropy(logits, known, reduction="none")
         others = logits.index_fill(1, labels.new_tensor([MELANOMA]), -torch.inf).logsumexp(1)
         log_other = others - logits.logsumexp(1)
         each = torch.where(partial, -log_other, each)
@@ -47,8 +42,7 @@ class LabelLoss(nn.Module):
                 partial, log_other, logits.log_softmax(1).gather(1, known[:, None]).squeeze(1)
             )
             each = (1 - log_p.exp()) ** self.options.focal_gamma * each
-        weight = torch.where(partial, torch.ones_like(each), self.weight[known])
-        return (weight * each).mean()
+        return each.mean()
 
 
 def distillation_loss(

@@ -6,6 +6,7 @@ Knows nothing of data or of how a network is trained.
 import sys
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -22,7 +23,6 @@ def build(
     pretrained: bool = False,
     init: Path | None = None,
     drop_rate: float = 0.0,
-    drop_path_rate: float = 0.0,
     size: int | None = None,
 ) -> nn.Module:
     """A timm network with one output a class of CLASS_NAMES, from images (N, 3, size, size).
@@ -32,14 +32,8 @@ def build(
     without it they are made for timm's. Raises RecipeError for an unknown architecture, a size it
     cannot have or a file that does not fit it.
     """
-    if not timm.is_model(architecture):
-        similar = ", ".join(timm.list_models(f"*{architecture.split('_')[0]}*")[:8]) or "none"
-        raise RecipeError(
-            f"timm {timm.__version__} has no architecture {architecture!r}; similar: {similar}."
-        )
-    options = {"drop_rate": drop_rate}
-    if drop_path_rate:
-        options["drop_path_rate"] = drop_path_rate
+    refuse_unknown(architecture)
+    options: dict[str, Any] = {"drop_rate": drop_rate}
     if size is not None and has_one_size(architecture):
         options["img_size"] = size
     try:
@@ -49,7 +43,7 @@ def build(
             num_classes=len(CLASS_NAMES),
             **options,
         )
-        if "img_size" in options:
+        if size is not None and "img_size" in options:
             with torch.no_grad():
                 network.eval()(torch.zeros(1, 3, size, size))
             network.train()
@@ -79,13 +73,33 @@ def build(
     return network
 
 
+def refuse_unknown(architecture: str) -> None:
+    """RecipeError for what timm does not have: a name, or the tag of weights behind its dot."""
+    name, _, tag = architecture.partition(".")
+    if not timm.is_model(name):
+        similar = ", ".join(timm.list_models(f"*{name.split('_')[0]}*")[:8]) or "none"
+        raise RecipeError(
+            f"timm {timm.__version__} has no architecture {architecture!r}; similar: {similar}."
+        )
+    tags = [known.partition(".")[2] for known in timm.list_pretrained(f"{name}.*")]
+    if tag and tag not in tags:
+        raise RecipeError(
+            f"timm {timm.__version__} has no weights {tag!r} of {name}; it has "
+            f"{', '.join(filter(None, tags)) or 'none'}."
+        )
+
+
 def has_one_size(architecture: str) -> bool:
-    """Whether its networks take images of one size, fixed when they are made."""
+    """Whether its networks take images of one size, fixed when they are made.
+
+    Raises RecipeError for an architecture that timm does not have.
+    """
+    refuse_unknown(architecture)
     known = timm.get_pretrained_cfg(architecture)
     return known is not None and known.fixed_input_size
 
 
-def _output_layers(network: nn.Module) -> list[nn.Linear | nn.Conv2d]:
+def _output_layers(network: Any) -> list[nn.Linear | nn.Conv2d]:
     """The last layers: two in a distilled transformer, a convolution in a few architectures."""
     heads = network.get_classifier()
     layers = [
@@ -131,7 +145,7 @@ def _fitting(
     return {k: stored[k] for k, v in wanted.items() if k in stored and stored[k].shape == v.shape}
 
 
-def _classifier_names(network: nn.Module) -> tuple[str, ...]:
+def _classifier_names(network: Any) -> tuple[str, ...]:
     names = network.pretrained_cfg.get("classifier", "classifier")
     return (names,) if isinstance(names, str) else tuple(names)
 
@@ -162,13 +176,16 @@ def as_released(network: nn.Module) -> nn.Module:
 
 def _fold(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
     """Move ``norm``'s scale into ``convolution``; ``norm`` keeps the shift, exactly."""
-    scale = norm.weight / (norm.running_var + norm.eps).sqrt()
-    before = 0.0 if convolution.bias is None else convolution.bias
-    norm.bias.copy_(norm.bias + (before - norm.running_mean) * scale)
+    mean, variance = norm.running_mean, norm.running_var
+    if mean is None or variance is None:
+        return  # it normalises by each batch, which cannot be folded
+    scale = norm.weight / torch.sqrt(variance + norm.eps)
+    before = torch.zeros_like(mean) if convolution.bias is None else convolution.bias
+    norm.bias.copy_(norm.bias + (before - mean) * scale)
     convolution.weight.mul_(scale.view(-1, 1, 1, 1))
     if convolution.bias is not None:
         convolution.bias.zero_()
     norm.weight.fill_(1)
-    norm.running_mean.zero_()
-    norm.running_var.fill_(1)
+    mean.zero_()
+    variance.fill_(1)
     norm.eps = 0.0

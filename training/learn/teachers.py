@@ -15,24 +15,34 @@ from accelerate.utils import gather_object
 from rich.progress import track
 from torch import nn
 
-FILE = "guide.npy"
+from training.learn.augment import turned
+from training.learn.run_folder import ANSWERS
 
 
 class Teachers(nn.Module):
-    """One or more frozen networks: views (N, 3, S, S) -> logits (N, 7) of the mean probability."""
+    """One or more frozen networks: views (N, 3, S, S) -> logits (N, 7) of the mean probability.
 
-    def __init__(self, networks: Sequence[nn.Module]) -> None:
+    The mean is over ``orientations`` of each view as well: 1, 2 (as it is, and turned over its
+    diagonal), 4 (a quarter turn each) or all 8.
+    """
+
+    def __init__(self, networks: Sequence[nn.Module], orientations: int = 1) -> None:
         super().__init__()
         self.networks = nn.ModuleList(networks)
+        self.orientations = (0, 5) if orientations == 2 else tuple(range(orientations))
         self.eval().requires_grad_(False)
 
     @torch.no_grad()
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits up to a constant, which no softmax sees."""
-        if len(self.networks) == 1:
-            return self.networks[0](images)
-        said = torch.stack([network(images).float().log_softmax(1) for network in self.networks])
-        return said.logsumexp(0)
+        said = [
+            network(view.contiguous(memory_format=torch.channels_last)).float()
+            for view in (turned(images, orientation) for orientation in self.orientations)
+            for network in self.networks
+        ]
+        if len(said) == 1:
+            return said[0]
+        return torch.stack([logits.log_softmax(1) for logits in said]).logsumexp(0)
 
 
 def kept_answers(
@@ -47,7 +57,7 @@ def kept_answers(
     ``views(epoch, step)`` gives the whole batch of a step; ``shape`` is (rounds, steps). The
     processes share the steps.
     """
-    path = folder / FILE
+    path = folder / ANSWERS
     if not path.is_file():
         rounds, steps = shape
         own = range(accelerator.process_index, rounds * steps, accelerator.num_processes)

@@ -13,13 +13,14 @@ from rich.console import Console
 from rich.table import Table
 
 from mel_demo.decision.operating_point import DEFAULT_TARGET, choose
-from mel_demo.manifest import Interval, Manifest, load_manifest, verify_weights
+from mel_demo.manifest import Interval, Manifest, ModelSpec, load_manifest, verify_weights
 from training.data.measurable import Measurable, Pixels
 from training.errors import DataError
 from training.files import write_json
 from training.learn.run_folder import load_record, load_run
+from training.measure.classes import class_metrics
 from training.measure.intervals import Bootstrap
-from training.measure.metrics import agreement, operating_table, summary
+from training.measure.metrics import agreement, point_at, summary
 from training.measure.scores import Scores, fit_temperature, score_network, score_onnx
 from training.provenance import command, git_commit, now, sha256
 from training.words import show
@@ -82,9 +83,14 @@ def load_weights(weights: Path, given: Measurable) -> Manifest:
     """The manifest of ``weights``; DataError unless its models were trained on ``given``."""
     manifest = load_manifest(weights)
     for key, spec in manifest.models.items():
-        external = (spec.data.get("external") or {}).get("sha256")
-        given.check(str(spec.data.get("splits_sha256")), external, f"the {key} of {weights}")
+        check_released(spec, given, f"the {key} of {weights}")
     return manifest
+
+
+def check_released(spec: ModelSpec, given: Measurable, whose: str) -> None:
+    """DataError unless ``given`` are the splits, and the images of other clinics, of a model."""
+    external = spec.data.external
+    given.check(spec.data.splits_sha256, external.sha256 if external else None, whose)
 
 
 def score_weights(manifest: Manifest, weights: Path, pixels: Pixels) -> dict[str, Scored]:
@@ -115,8 +121,7 @@ def score_run(run: Path, given: Measurable, split: str) -> Scored:
         found[name] = score_network(network, pixels.images, prepared, record.preprocessing, device)
     temperature = fit_temperature(found["validation"].logits, found["validation"].labels)
     scores = {name: replace(plain, temperature=temperature) for name, plain in found.items()}
-    judged = scores["validation"].judged()
-    threshold = choose(operating_table(judged, judged), DEFAULT_TARGET).threshold
+    threshold, _ = point_at(scores["validation"].judged(), DEFAULT_TARGET)
     return Scored(scores[split], threshold)
 
 
@@ -134,10 +139,32 @@ def measure(split: str, scores: dict[str, Scores], thresholds: dict[str, float])
 
     Raises DataError when the scores are not of the same images in one order.
     """
+    metrics = {key: metrics_of(found, thresholds[key]) for key, found in scores.items()}
+    return compare(split, scores, thresholds, metrics)
+
+
+def metrics_of(scores: Scores, threshold: float, target: str = "melanoma") -> dict[str, Interval]:
+    """A model's metrics on one split, and those of the seven classes beside melanoma's."""
+    judged = scores.judged(target)
+    found = summary(judged, threshold, Bootstrap(judged.lesion_ids))
+    if target == "melanoma":
+        found |= class_metrics(scores.labels, scores.probabilities(), scores.lesion_ids)
+    return found
+
+
+def compare(
+    split: str,
+    scores: dict[str, Scores],
+    thresholds: dict[str, float],
+    metrics: dict[str, dict[str, Interval]],
+) -> Evaluation:
+    """What was measured of some models on one split, and how far they agree.
+
+    Raises DataError when the scores are not of the same images in one order.
+    """
     first = next(iter(scores.values()))
     if any(other.image_ids != first.image_ids for other in scores.values()):
         raise DataError("The models were scored on different images, or in different order.")
-    bootstrap = Bootstrap(first.lesion_ids)
     agreed = {}
     if {"teacher", "student"} <= set(scores):
         agreed = agreement(
@@ -145,17 +172,14 @@ def measure(split: str, scores: dict[str, Scores], thresholds: dict[str, float])
             scores["student"].probabilities(),
             thresholds["teacher"],
             thresholds["student"],
-            bootstrap,
+            Bootstrap(first.lesion_ids),
         )
     return Evaluation(
         split=split,
         images=len(first.image_ids),
         lesions=len(np.unique(first.lesion_ids)),
         thresholds=thresholds,
-        metrics={
-            key: summary(found.judged(), thresholds[key], bootstrap)
-            for key, found in scores.items()
-        },
+        metrics=metrics,
         agreement=agreed,
     )
 

@@ -4,12 +4,15 @@ Several images may show one lesion, so images are not independent and lesions ar
 Knows sums and shares of images; it does not know what is being measured (``metrics``).
 """
 
+from typing import Any
+
 import numpy as np
 from scipy.sparse import csr_array
 from scipy.stats import beta
 
 from mel_demo.manifest import Interval
 
+Array = np.ndarray[Any, Any]
 RESAMPLES = 2000
 SEED = 20260723
 _TAIL = 0.025
@@ -22,7 +25,7 @@ class Bootstrap:
     images get the same resamples.
     """
 
-    def __init__(self, lesion_ids: np.ndarray, resamples: int = RESAMPLES, seed: int = SEED):
+    def __init__(self, lesion_ids: Array, resamples: int = RESAMPLES, seed: int = SEED):
         names, self.lesion_of = np.unique(lesion_ids, return_inverse=True)
         share = np.full(len(names), 1 / len(names))
         draws = np.random.default_rng(seed).multinomial(len(names), share, size=resamples)
@@ -32,21 +35,23 @@ class Bootstrap:
             (np.ones(len(images)), (self.lesion_of, images)), shape=(len(names), len(images))
         )
 
-    def lesion_sums(self, values: np.ndarray) -> np.ndarray:
+    def lesion_sums(self, values: Array) -> Array:
         """Sums over each lesion's images: (N, R) -> (lesions, R)."""
-        return self._per_lesion @ np.asarray(values, np.float64)
+        sums: Array = self._per_lesion @ np.asarray(values, np.float64)
+        return sums
 
-    def sums(self, values: np.ndarray) -> np.ndarray:
+    def sums(self, values: Array) -> Array:
         """Sums over each resample's images: (N, R) -> (resamples, R)."""
-        return self.weights @ self.lesion_sums(values)
+        sums: Array = self.weights @ self.lesion_sums(values)
+        return sums
 
-    def image_weights(self) -> np.ndarray:
+    def image_weights(self) -> Array:
         """Times each image is drawn: (resamples, N)."""
         return self.weights[:, self.lesion_of]
 
 
 def interval(
-    value: float, draws: np.ndarray, lesions: int | None = None, centred: bool = False
+    value: float, draws: Array, lesions: int | None = None, centred: bool = False
 ) -> Interval:
     """The middle 95 % of the resamples' values, except where that would mislead.
 
@@ -68,7 +73,7 @@ def interval(
     return Interval(float(value), low, high)
 
 
-def fractions(part: np.ndarray, whole: np.ndarray, bootstrap: Bootstrap) -> list[Interval]:
+def fractions(part: Array, whole: Array, bootstrap: Bootstrap) -> list[Interval]:
     """Part of whole, bool (N, R) each, with intervals; three None where the whole is empty."""
     values = divide(part.sum(0), whole.sum(0))
     draws = divide(bootstrap.sums(part), bootstrap.sums(whole))
@@ -91,7 +96,9 @@ def clopper_pearson(successes: float, trials: int) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def divide(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+def divide(part: Array, whole: Array) -> Array:
     """part / whole, NaN where the whole is 0."""
     part, whole = np.asarray(part, np.float64), np.asarray(whole, np.float64)
-    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
+    quotient: Array = np.full(part.shape, np.nan)
+    np.divide(part, whole, out=quotient, where=whole > 0)
+    return quotient

@@ -23,9 +23,10 @@ from pytorch_grad_cam.utils.image import scale_cam_image
 from torch import Tensor, nn
 
 from mel_demo.manifest import MELANOMA
+from training.measure.intervals import Array, divide
 
 REFERENCE = LayerCAM
-"""The method that ``training.release.cam`` writes down, and the page serves."""
+"""The method that ``training.learn.cam`` writes down, and the page serves."""
 
 
 class LogOddsTarget:
@@ -45,7 +46,7 @@ def reference_maps(
     images: Tensor,
     class_index: int,
     method: type[BaseCAM] = REFERENCE,
-) -> np.ndarray:
+) -> Array:
     """pytorch-grad-cam's maps of a class's log-odds, float32 (N, S, S) in [0, 1].
 
     ``method``: one of its classes.
@@ -58,17 +59,19 @@ def reference_maps(
         # Not `with method(...)`: its __exit__ swallows IndexError.
         try:
             # The image is the leaf, so that frozen networks work and no weight gets a gradient.
-            return cam(images.clone().requires_grad_(), targets)
+            maps: Array = cam(images.clone().requires_grad_(), targets)
+            return maps
         finally:
             cam.activations_and_grads.release()
 
 
-def normalised(cam: np.ndarray, size: int) -> np.ndarray:
+def normalised(cam: Array, size: int) -> Array:
     """Maps (N, h, w) >= 0 -> float32 (N, size, size) in [0, 1], as pytorch-grad-cam scales its own.
 
     Its two steps for one layer: to [0, 1] and bilinear to the input's size, then to [0, 1] again.
     """
-    return scale_cam_image(scale_cam_image(cam, (size, size)))
+    scaled: Array = scale_cam_image(scale_cam_image(cam, (size, size)))
+    return scaled
 
 
 @contextmanager
@@ -101,9 +104,7 @@ PERCENTILES = (20, 50, 80)
 _GRID = 5
 
 
-def all_maps(
-    network: nn.Module, layer: nn.Module, images: Tensor, seed: int
-) -> dict[str, np.ndarray]:
+def all_maps(network: nn.Module, layer: nn.Module, images: Tensor, seed: int) -> dict[str, Array]:
     """Maps of the melanoma log-odds of images (N, 3, S, S) by method, float32 (N, S, S) in 0..1."""
     side, count = images.shape[-1], len(images)
     maps = {
@@ -116,28 +117,28 @@ def all_maps(
     return maps
 
 
-def centre(side: int) -> np.ndarray:
+def centre(side: int) -> Array:
     """A Gaussian in the middle, float32 (side, side), its deviation a quarter of the side."""
     distance = (np.arange(side) - (side - 1) / 2) / (side / 4)
     line = np.exp(-(distance**2) / 2)
     return np.outer(line, line).astype(np.float32)
 
 
-def energy_in_lesion(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
+def energy_in_lesion(maps: Array, masks: Array) -> Array:
     """Share of each map's sum inside its mask, (N,); NaN for a map of zeros."""
     total = maps.sum((1, 2), dtype=np.float64)
     inside = (maps * masks).sum((1, 2), dtype=np.float64)
-    return np.divide(inside, total, out=np.full(len(maps), np.nan), where=total > 0)
+    return divide(inside, total)
 
 
-def pointing_game(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
+def pointing_game(maps: Array, masks: Array) -> Array:
     """1 where the strongest point of a map lies in its mask, else 0, (N,); NaN for zeros."""
     flat = maps.reshape(len(maps), -1)
     hits = masks.reshape(len(maps), -1)[np.arange(len(maps)), flat.argmax(1)].astype(np.float64)
     return np.where(flat.any(1), hits, np.nan)
 
 
-def road(network: nn.Module, images: Tensor, maps: np.ndarray) -> np.ndarray:
+def road(network: nn.Module, images: Tensor, maps: Array) -> Array:
     """Combined ROAD score of each map in log-odds of melanoma, (N,). The noise of imputation is
     seeded, so that the same maps score the same."""
     with torch.random.fork_rng():

@@ -8,20 +8,24 @@ None; it is never 0.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
 
+from mel_demo.decision.operating_point import first_that_catches
 from mel_demo.manifest import (
     MELANOMA,
     Counts,
     Interval,
     Lesions,
+    LesionsBySplit,
     OperatingRow,
     OperatingTable,
     Rates,
+    Yield,
 )
 from training.errors import DataError
-from training.measure.intervals import Bootstrap, divide, fractions, interval
+from training.measure.intervals import Array, Bootstrap, divide, fractions, interval
 
 ECE_BINS = 15
 RULE = (
@@ -31,19 +35,28 @@ RULE = (
 )
 
 
+STEPS = (*(step / 50 for step in range(1, 40)), *(step / 200 for step in range(160, 201)))
+"""Shares caught: each 2 %, and each half percent from 80 % on."""
+THIN_RULE = (
+    "refer when probability >= threshold; rows are the largest thresholds that catch each 2 %, and "
+    "from 80 % on each half percent, of the positives of validation; for a target sensitivity, the "
+    "largest threshold that catches at least that share"
+)
+
+
 @dataclass(frozen=True, eq=False)
 class Judged:
     """A split as one model judged it; DataError where nothing could be measured on it.
 
-    ``melanoma`` bool (N,), the truth; ``probability`` float64 (N,) of melanoma, in [0, 1];
-    ``lesion_ids`` (N,). Both truths must occur.
+    ``melanoma`` bool (N,), the truth (or any skin cancer, where that is the target);
+    ``probability`` float64 (N,) of it, in [0, 1]; ``lesion_ids`` (N,). Both truths must occur.
     """
 
-    melanoma: np.ndarray
-    probability: np.ndarray
-    lesion_ids: np.ndarray
+    melanoma: Array
+    probability: Array
+    lesion_ids: Array
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not len(self.melanoma) == len(self.probability) == len(self.lesion_ids):
             raise ValueError(
                 f"{len(self.melanoma)} labels, {len(self.probability)} probabilities and "
@@ -67,46 +80,65 @@ class Judged:
         return Lesions(*ids)
 
 
-def roc_auc(judged: Judged, weights: np.ndarray | None = None) -> float | np.ndarray:
-    """Area under the ROC curve, ties counted half.
+class Metric:
+    """A number that says how good a split's probabilities are: of the split, or of its resamples.
 
-    ``weights`` (resamples, N) gives one value a resample, NaN where one truth was not drawn.
+    Made of a function that takes the times each image is drawn, (resamples, N).
     """
+
+    def __init__(self, values: Callable[[Judged, Array], Array]):
+        self._values = values
+        self.__doc__ = values.__doc__
+
+    @overload
+    def __call__(self, judged: Judged) -> float: ...
+
+    @overload
+    def __call__(self, judged: Judged, weights: Array) -> Array: ...
+
+    def __call__(self, judged: Judged, weights: Array | None = None) -> float | Array:
+        """The value; with ``weights`` one a resample (resamples,), NaN where it has none."""
+        if weights is None:
+            return float(self._values(judged, np.ones((1, len(judged.melanoma))))[0])
+        return self._values(judged, weights)
+
+
+@Metric
+def roc_auc(judged: Judged, weights: Array) -> Array:
+    """Area under the ROC curve, ties counted half."""
     tp, fp = _cumulative(judged, weights)
     # Within a tie half of the step up lies below: the trapezoid under one step of the curve.
     area = (np.diff(fp, prepend=0) * (tp - np.diff(tp, prepend=0) / 2)).sum(1)
-    return _one_or_all(divide(area, tp[:, -1] * fp[:, -1]), weights)
+    return divide(area, tp[:, -1] * fp[:, -1])
 
 
-def average_precision(judged: Judged, weights: np.ndarray | None = None) -> float | np.ndarray:
+@Metric
+def average_precision(judged: Judged, weights: Array) -> Array:
     """Sum of precision times the step in recall over descending scores, as scikit-learn's."""
     tp, fp = _cumulative(judged, weights)
     # Before the first drawn image the precision is 0 / 0, but so is the step in recall.
     precision = np.nan_to_num(divide(tp, tp + fp))
-    value = divide((np.diff(tp, prepend=0) * precision).sum(1), tp[:, -1])
-    return _one_or_all(value, weights)
+    return divide((np.diff(tp, prepend=0) * precision).sum(1), tp[:, -1])
 
 
-def brier(judged: Judged, weights: np.ndarray | None = None) -> float | np.ndarray:
+@Metric
+def brier(judged: Judged, weights: Array) -> Array:
     """Mean squared difference of probability and truth (melanoma against the rest)."""
     errors = (judged.probability - judged.melanoma) ** 2
-    weights_ = _weights(judged, weights)
-    return _one_or_all(weights_ @ errors / weights_.sum(1), weights)
+    return divide(weights @ errors, weights.sum(1))
 
 
-def ece(
-    judged: Judged, weights: np.ndarray | None = None, bins: int = ECE_BINS
-) -> float | np.ndarray:
+@Metric
+def ece(judged: Judged, weights: Array) -> Array:
     """Expected calibration error of the melanoma probability (arXiv 1706.04599, eq. 3).
 
     Equal-width bins [a, b), the last one closed, so that a probability of 1 is counted.
     """
-    edges = np.linspace(0, 1, bins + 1)
+    edges = np.linspace(0, 1, ECE_BINS + 1)
     of_bin = np.searchsorted(edges[1:-1], judged.probability, side="right")
-    gaps = np.zeros((len(of_bin), bins))
+    gaps = np.zeros((len(of_bin), ECE_BINS))
     gaps[np.arange(len(of_bin)), of_bin] = judged.probability - judged.melanoma
-    weights_ = _weights(judged, weights)
-    return _one_or_all(np.abs(weights_ @ gaps).sum(1) / weights_.sum(1), weights)
+    return divide(np.abs(weights @ gaps).sum(1), weights.sum(1))
 
 
 def counts(judged: Judged, thresholds: Sequence[float]) -> list[Counts]:
@@ -136,24 +168,58 @@ def rates(judged: Judged, thresholds: Sequence[float], bootstrap: Bootstrap) -> 
     return [Rates(**{name: found[name][i] for name in parts}) for i in range(len(thresholds))]
 
 
+def thresholds_of(judged: Judged) -> list[float]:
+    """The distinct probabilities of melanomas, descending: what lies between refers no more."""
+    return [float(t) for t in np.unique(judged.probability[judged.melanoma])[::-1]]
+
+
+def point_at(judged: Judged, target: float) -> tuple[float, Counts]:
+    """The threshold that the served rule chooses for a target sensitivity, and its counts."""
+    thresholds = thresholds_of(judged)
+    counted = counts(judged, thresholds)
+    index = first_that_catches(counted, target)
+    return thresholds[index], counted[index]
+
+
 def operating_table(
-    chosen_on: Judged, measured_on: Judged, bootstrap: Bootstrap | None = None
+    validation: Judged, holdout: Judged, external: Judged | None = None, thin: bool = False
 ) -> OperatingTable:
-    """Thresholds from ``chosen_on`` (validation), rates from ``measured_on`` (holdout).
+    """Thresholds from validation; what they yield on holdout, and elsewhere where it was measured.
 
     Thresholds are the probabilities themselves, unrounded: JSON gives the same floats back, so a
-    melanoma that set a threshold is referred by it.
+    melanoma that set a threshold is referred by it. ``thin``: only those of STEPS, to keep a table
+    of many positives small.
     """
-    thresholds = [float(t) for t in np.unique(chosen_on.probability[chosen_on.melanoma])[::-1]]
-    measured = zip(
+    thresholds = thresholds_of(validation)
+    if thin:
+        counted = counts(validation, thresholds)
+        kept = {first_that_catches(counted, step) for step in STEPS}
+        thresholds = [thresholds[index] for index in sorted(kept)]
+    elsewhere = [None] * len(thresholds) if external is None else yields(external, thresholds)
+    rows = zip(
         thresholds,
-        counts(chosen_on, thresholds),
-        counts(measured_on, thresholds),
-        rates(measured_on, thresholds, bootstrap or Bootstrap(measured_on.lesion_ids)),
+        counts(validation, thresholds),
+        yields(holdout, thresholds),
+        elsewhere,
         strict=True,
     )
-    rows = tuple(OperatingRow(*values) for values in measured)
-    return OperatingTable(RULE, rows, chosen_on.lesions(), measured_on.lesions())
+    lesions = LesionsBySplit(
+        validation.lesions(), holdout.lesions(), None if external is None else external.lesions()
+    )
+    return OperatingTable(
+        THIN_RULE if thin else RULE,
+        lesions,
+        tuple(OperatingRow(*row) for row in rows),
+    )
+
+
+def yields(judged: Judged, thresholds: Sequence[float]) -> list[Yield]:
+    """Counts and rates at each threshold."""
+    rated = rates(judged, thresholds, Bootstrap(judged.lesion_ids))
+    return [
+        Yield(**vars(counted), **vars(found))
+        for counted, found in zip(counts(judged, thresholds), rated, strict=True)
+    ]
 
 
 def summary(judged: Judged, threshold: float, bootstrap: Bootstrap) -> dict[str, Interval]:
@@ -161,7 +227,7 @@ def summary(judged: Judged, threshold: float, bootstrap: Bootstrap) -> dict[str,
     weights, lesions = bootstrap.image_weights(), judged.lesions()
     fewer, every = min(lesions.melanoma, lesions.other), bootstrap.weights.shape[1]
 
-    def measured(metric: Callable, involved: int, centred: bool = False) -> Interval:
+    def measured(metric: Metric, involved: int, centred: bool = False) -> Interval:
         return interval(metric(judged), metric(judged, weights), involved, centred)
 
     at_95 = rates(judged, [threshold], bootstrap)[0]
@@ -175,26 +241,19 @@ def summary(judged: Judged, threshold: float, bootstrap: Bootstrap) -> dict[str,
     }
 
 
-def _cumulative(judged: Judged, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+def _cumulative(judged: Judged, weights: Array) -> tuple[Array, Array]:
     """Melanomas and others at or above each distinct score, descending: (resamples, scores)."""
     order = np.argsort(-judged.probability, kind="stable")
     scores, truth = judged.probability[order], judged.melanoma[order]
     ends = np.append(np.flatnonzero(np.diff(scores)), len(scores) - 1)
-    drawn = _weights(judged, weights)[:, order]
-    return tuple(np.cumsum(drawn * rows, axis=1)[:, ends] for rows in (truth, ~truth))
-
-
-def _weights(judged: Judged, weights: np.ndarray | None) -> np.ndarray:
-    return np.ones((1, len(judged.melanoma))) if weights is None else weights
-
-
-def _one_or_all(values: np.ndarray, weights: np.ndarray | None) -> float | np.ndarray:
-    return float(values[0]) if weights is None else values
+    drawn = weights[:, order]
+    tp, fp = (np.cumsum(drawn * rows, axis=1)[:, ends] for rows in (truth, ~truth))
+    return tp, fp
 
 
 def agreement(
-    teacher: np.ndarray,
-    student: np.ndarray,
+    teacher: Array,
+    student: Array,
     teacher_threshold: float,
     student_threshold: float,
     bootstrap: Bootstrap,
@@ -222,7 +281,7 @@ def agreement(
     }
 
 
-def spearman(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def spearman(x: Array, y: Array, weights: Array) -> Array:
     """Spearman's rank correlation (ties share their mean rank) of each resample, (resamples,).
 
     ``x``, ``y`` (N,); ``weights`` (resamples, N): times each image is drawn. NaN where undefined.
@@ -234,14 +293,14 @@ def spearman(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return divide(covariance, spread)
 
 
-def _spearman_interval(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> Interval:
+def _spearman_interval(x: Array, y: Array, weights: Array) -> Interval:
     value = float(spearman(x, y, np.ones((1, len(x))))[0])
     if np.isnan(value):  # a model that gives every image the same probability has no order
         return Interval(None, None, None)
     return interval(value, spearman(x, y, weights))
 
 
-def _ranks(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def _ranks(values: Array, weights: Array) -> Array:
     """Mean rank, from 1, of each image among the drawn ones: (resamples, N)."""
     distinct, group = np.unique(values, return_inverse=True)
     order = np.argsort(group, kind="stable")

@@ -1,27 +1,28 @@
 """What the page's figures show of a released model, measured from scores that exist already.
 
 Distribution, reliability, decision curve and subgroups on holdout; quantiles for the uncertain band
-on validation. Knows arrays alone: no model, no file. ``mel_demo.measured`` says what each part is.
+on validation. Knows arrays alone: no model, no file. ``mel_demo.manifest`` says what each part is.
 """
 
-import csv
 import math
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from mel_demo.measured import (
+from mel_demo.manifest import (
     Conformal,
     Distribution,
     Evidence,
     Interval,
     NetBenefit,
     ReliabilityBin,
+    ScoresByTruth,
     Subgroup,
 )
-from training.data.ham10000 import METADATA
-from training.measure.intervals import Bootstrap, fractions, interval
+from training.data.ham10000 import find_metadata
+from training.data.tables import read_table
+from training.measure.intervals import Array, Bootstrap, fractions, interval
 from training.measure.metrics import ECE_BINS, Judged, rates, roc_auc
 
 OTHER_ALPHA = 0.10
@@ -33,11 +34,17 @@ THRESHOLDS = tuple(percent / 100 for percent in range(1, 51))
 
 
 def evidence(
-    validation: Judged, holdout: Judged, threshold: float, groups: Mapping[str, np.ndarray]
+    validation: Judged,
+    holdout: Judged,
+    threshold: float,
+    groups: Mapping[str, Array],
+    external: Judged | None = None,
+    sources: Array | None = None,
 ) -> Evidence:
     """All parts but faithfulness, which `training explain` adds.
 
     ``threshold``: of the 95 % setting. ``groups``: of the holdout images, ``subgroups``.
+    ``sources``: data sets of the ``external`` images, (N,).
     """
     bootstrap = Bootstrap(holdout.lesion_ids)
     return Evidence(
@@ -46,7 +53,24 @@ def evidence(
         net_benefit=net_benefit(holdout, bootstrap),
         subgroups=subgroups(holdout, threshold, groups),
         conformal=conformal(validation),
+        scores={
+            split: by_truth(found)
+            for split, found in (("holdout", holdout), ("external", external))
+            if found is not None
+        },
+        external_sources=None
+        if external is None or sources is None
+        else subgroups(external, threshold, {"source": sources})["source"],
     )
+
+
+def by_truth(judged: Judged) -> ScoresByTruth:
+    """Every image's probability, ascending."""
+    positive, negative = (
+        tuple(sorted(judged.probability[rows].tolist()))
+        for rows in (judged.melanoma, ~judged.melanoma)
+    )
+    return ScoresByTruth(positive, negative)
 
 
 def distribution(judged: Judged) -> Distribution:
@@ -115,7 +139,7 @@ def conformal(judged: Judged) -> Conformal:
     )
 
 
-def _by_lesion(judged: Judged, rows: np.ndarray, worst: np.ufunc) -> np.ndarray:
+def _by_lesion(judged: Judged, rows: Array, worst: np.ufunc) -> Array:
     """The worst probability of each lesion among ``rows``, ascending."""
     _, lesion = np.unique(judged.lesion_ids[rows], return_inverse=True)
     order = np.argsort(lesion, kind="stable")
@@ -137,13 +161,13 @@ _COLUMNS = {
 _UNDEFINED = Interval(None, None, None)
 
 
-def read_groups(data: Path, image_ids: tuple[str, ...]) -> dict[str, np.ndarray]:
+def read_groups(data: Path, image_ids: tuple[str, ...]) -> dict[str, Array]:
     """Each image's group by division ("sex", "age", "site", "confirmation", "source").
 
     Columns that the metadata lacks are left out.
     """
-    with (Path(data) / METADATA).open(newline="", encoding="utf-8-sig") as file:
-        lines = {line["image_id"]: line for line in csv.DictReader(file)}
+    rows = read_table(find_metadata(data), ("image_id",))
+    lines = {line["image_id"]: line for _, line in rows}
     held = [lines[image_id] for image_id in image_ids]
     found = {}
     for column, name in _COLUMNS.items():
@@ -154,7 +178,7 @@ def read_groups(data: Path, image_ids: tuple[str, ...]) -> dict[str, np.ndarray]
 
 
 def subgroups(
-    judged: Judged, threshold: float, groups: Mapping[str, np.ndarray]
+    judged: Judged, threshold: float, groups: Mapping[str, Array]
 ) -> dict[str, tuple[Subgroup, ...]]:
     """Every group of every division, in the order of ``AGES`` or by size, "unknown" last."""
     return {
@@ -165,7 +189,7 @@ def subgroups(
     }
 
 
-def _order(of_image: np.ndarray) -> list[str]:
+def _order(of_image: Array) -> list[str]:
     names, counts = np.unique(of_image, return_counts=True)
     ages = [label for _, label in AGES]
     return [
@@ -181,7 +205,7 @@ def _order(of_image: np.ndarray) -> list[str]:
     ]
 
 
-def _subgroup(judged: Judged, threshold: float, name: str, rows: np.ndarray) -> Subgroup:
+def _subgroup(judged: Judged, threshold: float, name: str, rows: Array) -> Subgroup:
     melanoma, lesions = judged.melanoma[rows], judged.lesion_ids[rows]
     of_truth = [len(np.unique(lesions[truth])) for truth in (melanoma, ~melanoma)]
     values = dict.fromkeys(("roc_auc", "sensitivity", "specificity"), _UNDEFINED)

@@ -18,10 +18,11 @@ from torch import nn
 
 from mel_demo.images import normalise
 from mel_demo.inference import softmax
-from mel_demo.manifest import CLASS_NAMES, MELANOMA, Preprocessing
+from mel_demo.manifest import CLASS_NAMES, MELANOMA, TARGETS, Preprocessing, target_probability
 from training import provenance
 from training.data.ham10000 import Images
 from training.errors import DataError
+from training.measure.intervals import Array
 from training.measure.metrics import Judged
 
 TORCH_BATCH = 64
@@ -31,29 +32,47 @@ TORCH_BATCH = 64
 class Scores:
     """A split's logits, float32 (N, 7), with what they are judged by.
 
-    ``lesion_ids`` (N,), ``labels`` int64 (N,), index into CLASS_NAMES.
+    ``lesion_ids`` (N,), ``labels`` int64 (N,), index into CLASS_NAMES or ``isic.NOT_MELANOMA``.
+    ``sources`` (N,): the data set of each image, where they come from several.
     """
 
     image_ids: tuple[str, ...]
-    lesion_ids: np.ndarray
-    labels: np.ndarray
-    logits: np.ndarray
+    lesion_ids: Array
+    labels: Array
+    logits: Array
     temperature: float = 1.0
+    sources: Array | None = None
 
-    def probabilities(self) -> np.ndarray:
+    def probabilities(self) -> Array:
         """Class probabilities, float64 (N, 7), by the served function."""
         # Row by row as served: over a whole array NumPy may sum in another order.
         return np.stack([softmax(row, self.temperature) for row in self.logits])
 
-    def judged(self) -> Judged:
-        """What the metrics need."""
-        return Judged(self.labels == MELANOMA, self.probabilities()[:, MELANOMA], self.lesion_ids)
+    def judged(self, target: str = "melanoma") -> Judged:
+        """What the metrics need to know of one of ``manifest.TARGETS``.
+
+        An image that is known not to be a melanoma, and no more, says nothing of other targets and
+        is left out there.
+        """
+        held = self._told(target)
+        probability = [target_probability(row, target) for row in self.probabilities()[held]]
+        positive = np.isin(self.labels[held], TARGETS[target])
+        return Judged(positive, np.array(probability), self.lesion_ids[held])
+
+    def sources_of(self, target: str = "melanoma") -> Array | None:
+        """``sources`` of the images in ``judged``."""
+        return None if self.sources is None else self.sources[self._told(target)]
+
+    def _told(self, target: str) -> Array:
+        """Images whose truth is known, bool (N,)."""
+        told: Array = (target == "melanoma") | (self.labels < len(CLASS_NAMES))
+        return told
 
 
 def score_network(
     network: nn.Module,
     images: Images,
-    pixels: np.ndarray,
+    pixels: Array,
     preprocessing: Preprocessing,
     device: str = "cpu",
 ) -> Scores:
@@ -70,7 +89,7 @@ def score_network(
 def score_onnx(
     path: Path,
     images: Images,
-    pixels: np.ndarray,
+    pixels: Array,
     preprocessing: Preprocessing,
     temperature: float = 1.0,
 ) -> Scores:
@@ -83,16 +102,18 @@ def score_onnx(
     return _scores(images, np.concatenate(found), path.name, temperature)
 
 
-def _scores(images: Images, logits: np.ndarray, source: str, temperature: float = 1.0) -> Scores:
+def _scores(images: Images, logits: Array, source: str, temperature: float = 1.0) -> Scores:
     if logits.shape != (len(images), len(CLASS_NAMES)) or not np.isfinite(logits).all():
         raise DataError(
             f"{source} gave logits of shape {logits.shape}, finite: {np.isfinite(logits).all()}; "
             f"wanted finite ones of shape {(len(images), len(CLASS_NAMES))}."
         )
-    return Scores(images.image_ids, images.lesion_ids, images.labels, logits, temperature)
+    return Scores(
+        images.image_ids, images.lesion_ids, images.labels, logits, temperature, images.sources
+    )
 
 
-def _parts(pixels: np.ndarray, size: int, description: str) -> Iterator[np.ndarray]:
+def _parts(pixels: Array, size: int, description: str) -> Iterator[Array]:
     starts = range(0, len(pixels), size)
     for start in track(starts, description=description):
         yield pixels[start : start + size]
@@ -110,7 +131,7 @@ def open_session(path: Path) -> ort.InferenceSession:
 _LOWEST, _HIGHEST = 0.05, 20.0
 
 
-def melanoma_log_loss(logits: np.ndarray, labels: np.ndarray, temperature: float) -> float:
+def melanoma_log_loss(logits: Array, labels: Array, temperature: float) -> float:
     """Mean negative log-likelihood of "melanoma or not", in nats.
 
     ``logits`` (N, 7), ``labels`` int (N,), index into CLASS_NAMES.
@@ -122,7 +143,7 @@ def melanoma_log_loss(logits: np.ndarray, labels: np.ndarray, temperature: float
     return float(-np.where(labels == MELANOMA, log_melanoma, log_other).mean())
 
 
-def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
+def fit_temperature(logits: Array, labels: Array) -> float:
     """The temperature with the least melanoma log-loss: that probability is what the page shows.
 
     ``logits`` (N, 7) of validation, ``labels`` int (N,). Raises DataError when there is no

@@ -1,7 +1,8 @@
 """`training push`: teacher and student to the Hub, each repository in one commit.
 
 Everything that can be checked is checked before the first byte is sent; a second run finishes what
-a first one began, and makes no commit where nothing has changed.
+a first one began, and makes no commit where nothing has changed. What the Hub refuses is said in
+words that help.
 """
 
 import tempfile
@@ -12,11 +13,12 @@ from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants, errors
 from huggingface_hub.utils import validate_repo_id
+from rich.console import Console
 
 from mel_demo.manifest import load_manifest
 from training.errors import PublishError
 from training.provenance import git_commit
-from training.publish.repository import ROLES, build
+from training.publish.repository import REPOSITORIES, build_repository
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Pushed:
     url: str
 
 
-def prepare(
+def write_folders(
     repos: Mapping[str, str],
     weights: Path,
     runs: Mapping[str, Path],
@@ -49,8 +51,10 @@ def prepare(
         raise PublishError(f"Teacher and student would overwrite each other in {repos['teacher']}.")
     manifest = load_manifest(weights)
     return {
-        role: build(role, manifest, weights, runs[role], dict(repos), output / role, unclean)
-        for role in ROLES
+        role: build_repository(
+            role, manifest, weights, runs[role], dict(repos), output / role, unclean
+        )
+        for role in REPOSITORIES
     }
 
 
@@ -72,7 +76,7 @@ def push(
     create_pr: bool = False,
     tag: str | None = None,
 ) -> dict[str, Pushed]:
-    """Upload the folders of ``prepare``; by role. PublishError says what the Hub refused."""
+    """Upload the folders of ``write_folders``; by role. PublishError says what the Hub refused."""
     if create_pr and tag:
         raise PublishError("A pull request has no place for a tag: give --tag when it is merged.")
     api = HfApi(endpoint=constants.ENDPOINT)
@@ -102,7 +106,8 @@ def upload(
     files = {path.relative_to(folder).as_posix(): path for path in _files(folder)}
     with explained(f"Upload to {repo}"):
         old = set(api.list_repo_files(repo, repo_type=kind)) - files.keys() - {".gitattributes"}
-        operations = [CommitOperationAdd(name, path) for name, path in sorted(files.items())]
+        operations: list[CommitOperationAdd | CommitOperationDelete] = []
+        operations += [CommitOperationAdd(name, path) for name, path in sorted(files.items())]
         operations += [CommitOperationDelete(name) for name in sorted(old)]
         made = api.create_commit(
             repo, operations, commit_message=message, repo_type=kind, create_pr=create_pr
@@ -112,7 +117,8 @@ def upload(
             named = api.repo_info(repo, revision=tag, repo_type=kind).sha
             if named != made.oid:
                 raise PublishError(
-                    f"Tag {tag} of {repo} already names commit {named[:12]}, not {made.oid[:12]}. "
+                    f"Tag {tag} of {repo} already names commit {str(named)[:12]}, not "
+                    f"{made.oid[:12]}. "
                     "A tag that was given is not moved: choose another."
                 )
     return Pushed(repo, made.oid, made.pr_url or made.commit_url)
@@ -122,26 +128,33 @@ def publish(
     repos: Mapping[str, str],
     weights: Path,
     runs: Mapping[str, Path],
-    *,
     allow_dirty: bool = False,
-    **options: bool | str | None,
-) -> dict[str, Pushed]:
-    """``prepare`` and ``push``, in a folder that is removed afterwards."""
-    with tempfile.TemporaryDirectory() as name:
-        folders = prepare(repos, weights, runs, Path(name), allow_dirty)
-        return push(repos, folders, **options)
+    private: bool = False,
+    create_pr: bool = False,
+    tag: str | None = None,
+    dry: Path | None = None,
+) -> list[str]:
+    """``write_folders`` and ``push``; returns what to tell. ``dry``: folder to write to instead."""
+    if dry is not None:
+        folders = write_folders(repos, weights, runs, dry, allow_dirty)
+        return [f"{repos[role]}: read {folder}" for role, folder in folders.items()]
+    with tempfile.TemporaryDirectory() as name, Console().status("Checking, then uploading"):
+        folders = write_folders(repos, weights, runs, Path(name), allow_dirty)
+        pushed = push(repos, folders, private, create_pr, tag)
+    pages = [made.url for made in pushed.values()]
+    return pages if create_pr else [*pages, f"MEL_WEIGHTS={source(pushed)}"]
 
 
 def source(pushed: Mapping[str, Pushed]) -> str:
     """What MEL_WEIGHTS is set to, to serve exactly what was pushed."""
-    return ",".join(f"{pushed[role].repo}@{pushed[role].commit}" for role in ROLES)
+    return ",".join(f"{pushed[role].repo}@{pushed[role].commit}" for role in REPOSITORIES)
 
 
 def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
-AGAIN = "Run the same command again: what has arrived stays, and it goes on from there."
+_AGAIN = "Run the same command again: what has arrived stays, and it goes on from there."
 
 
 @contextmanager
@@ -166,7 +179,7 @@ def _reason(error: BaseException) -> str:
         error = error.__cause__
     if not isinstance(error, errors.HfHubHTTPError):
         said = str(error).strip().splitlines()
-        return f"the Hub cannot be reached ({said[0] if said else type(error).__name__}). {AGAIN}"
+        return f"the Hub cannot be reached ({said[0] if said else type(error).__name__}). {_AGAIN}"
     status, headers = error.response.status_code, error.response.headers
     if status == 401:
         return "the token is missing or wrong. Run `hf auth login`, or set HF_TOKEN."
@@ -176,6 +189,6 @@ def _reason(error: BaseException) -> str:
         return "there is no such repository or revision, or the token may not see it."
     if status == 429:
         wait = headers.get("Retry-After")
-        return f"the Hub asks to wait{f' {wait} s' if wait else ''} (429). {AGAIN}"
+        return f"the Hub asks to wait{f' {wait} s' if wait else ''} (429). {_AGAIN}"
     first = str(error).strip().splitlines()[0]
-    return f"the Hub answered {status} ({first}). {AGAIN}"
+    return f"the Hub answered {status} ({first}). {_AGAIN}"

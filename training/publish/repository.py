@@ -1,4 +1,4 @@
-"""The exact folder that becomes a model's repository on the Hub.
+"""The exact folder that becomes a model's repository on the Hub, and the card that introduces it.
 
 Card, manifest, ONNX files, safetensors with timm's configuration, recipe, figure. Knows no network.
 """
@@ -8,32 +8,31 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-import torch
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from timm.models import save_for_hf
 from torch import nn
 
-import mel_demo
-from mel_demo.images import open_image
-from mel_demo.inference import Model, prepare
 from mel_demo.manifest import CLASS_NAMES, FILE_NAME, Manifest, ModelSpec, verify_weights
 from training.errors import PublishError
 from training.files import write_text
-from training.learn.run_folder import RECIPE, load_run
+from training.learn.run_folder import RECIPE
 from training.release.cards import PURPOSE, measured
+from training.release.origin import released_run
 from training.report import svg
 from training.report.plots import measured_roc
 from training.words import DIAGNOSES, METRICS, PERCENT, megabytes, show
 
-DRAWINGS = Path(mel_demo.__file__).parent / "ui" / "examples"
-ROLES = {"teacher": ("teacher",), "student": ("student", "student_int8")}
+CARD = "README.md"
+LICENCE_ID = "cc-by-nc-4.0"
+"""As the Hub names it."""
+_TAGS = ("timm", "onnx", "dermoscopy", "melanoma", "knowledge-distillation", "research")
+_TEMPLATE = Path(__file__).parent / "templates" / "hub_card.md"
+_EVALUATED = ("roc_auc", "average_precision", "sensitivity_at_95", "specificity_at_95", "ece")
+REPOSITORIES = {"teacher": ("teacher",), "student": ("student", "student_int8")}
 """The models of each repository, the one that timm loads first."""
-TOLERANCE = 0.001
-"""Largest difference of a class probability between the file and torch, one network in both."""
 
 
-def build(
+def build_repository(
     role: str,
     manifest: Manifest,
     weights: Path,
@@ -45,14 +44,14 @@ def build(
     """Write the repository of ``role`` ("teacher" or "student") to ``output`` (see ``emptied``).
 
     ``run``: the training run that the released file was exported from. Raises PublishError where
-    something that belongs there is missing or does not fit, and WeightsError for a changed file.
+    something that belongs there is missing or does not fit, RunError for another run than the
+    released file's, and WeightsError for a changed file.
     """
-    specs = [manifest.models[key] for key in ROLES[role] if key in manifest.models]
+    specs = [manifest.models[key] for key in REPOSITORIES[role] if key in manifest.models]
     for spec in specs:
         verify_weights(spec, weights)
-    network, record = load_run(run)
+    network, record = released_run(run, specs[0], weights, f"--{role}-run")
     card = hub_card(specs, repos, record.recipe["source"]["repository"], unclean)
-    compare(network, specs[0], weights, run)
     card.save(emptied(output) / CARD)
     _save(network, specs[0], output)
     for spec in specs:
@@ -62,22 +61,6 @@ def build(
     figure = measured_roc({spec.key: spec.operating_table for spec in specs})
     write_text(output / "roc.svg", svg.standalone(figure, "roc", "ROC curve on holdout"))
     return output
-
-
-def compare(network: nn.Module, spec: ModelSpec, weights: Path, run: Path) -> None:
-    """Refuse a run that is not the network of the released file, by this project's drawings."""
-    model = Model(spec, weights / spec.file, threads=1)
-    for drawing in sorted(DRAWINGS.glob("*.jpg")):
-        prepared = prepare(open_image(drawing), spec.preprocessing)
-        batch = torch.from_numpy(prepared.tensor)
-        with torch.inference_mode():
-            torchs = (network(batch)[0] / spec.temperature).softmax(0).numpy()
-        difference = float(np.abs(torchs - model.run(prepared).probabilities).max())
-        if difference > TOLERANCE:
-            raise PublishError(
-                f"{run} is not the run that {spec.file} was exported from: on {drawing.name} "
-                f"probabilities differ by {difference:.3f}. Name the run with --{spec.key}-run."
-            )
 
 
 def _save(network: nn.Module, spec: ModelSpec, output: Path) -> None:
@@ -91,12 +74,12 @@ def _save(network: nn.Module, spec: ModelSpec, output: Path) -> None:
     pre = spec.preprocessing
     save_for_hf(
         network,
-        output,
+        str(output),
         model_config={
             "label_names": list(CLASS_NAMES),
             "label_descriptions": DIAGNOSES,
             # In place of those of timm's ImageNet weights.
-            "pretrained_cfg": {"tag": "ham10000", "license": LICENCE},
+            "pretrained_cfg": {"tag": "ham10000", "license": LICENCE_ID},
         },
         safe_serialization=True,
         data_config={
@@ -108,9 +91,6 @@ def _save(network: nn.Module, spec: ModelSpec, output: Path) -> None:
             "crop_mode": "squash",
         },
     )
-
-
-CARD = "README.md"
 
 
 def emptied(folder: Path) -> Path:
@@ -131,12 +111,6 @@ def emptied(folder: Path) -> Path:
     return folder
 
 
-TEMPLATE = Path(__file__).parent / "templates" / "hub_card.md"
-LICENCE = "cc-by-nc-4.0"
-TAGS = ("timm", "onnx", "dermoscopy", "melanoma", "knowledge-distillation", "research")
-_EVALUATED = ("roc_auc", "average_precision", "sensitivity_at_95", "specificity_at_95", "ece")
-
-
 def hub_card(
     specs: Sequence[ModelSpec], repos: Mapping[str, str], dataset: str, unclean: bool = False
 ) -> ModelCard:
@@ -149,7 +123,7 @@ def hub_card(
     repo = repos[first.key]
     card = ModelCard.from_template(
         _metadata(first, repos, dataset),
-        str(TEMPLATE),
+        str(_TEMPLATE),
         spec=first,
         int8=int8,
         int8_size=megabytes(int8.bytes) if int8 else "",
@@ -165,7 +139,7 @@ def hub_card(
     if empty := empty_sections(card.text):
         raise PublishError(
             f"The card of {repo} has nothing under {', '.join(empty)}: the manifest does not say "
-            f"it, or {TEMPLATE.name} lacks it. Export the models again, or complete the template."
+            f"it, or {_TEMPLATE.name} lacks it. Export the models again, or complete the template."
         )
     return card
 
@@ -197,7 +171,7 @@ def _metadata(spec: ModelSpec, repos: Mapping[str, str], dataset: str) -> ModelC
             task_type="image-classification",
             task_name="melanoma against the rest",
             dataset_type=dataset,
-            dataset_name=f"{spec.data['name']}, holdout by lesion",
+            dataset_name=f"{spec.data.name}, holdout by lesion",
             dataset_split="holdout",
             metric_type=name,
             metric_name=METRICS[name],
@@ -208,10 +182,10 @@ def _metadata(spec: ModelSpec, repos: Mapping[str, str], dataset: str) -> ModelC
     ]
     return ModelCardData(
         language="en",
-        license=LICENCE,
+        license=LICENCE_ID,
         library_name="timm",
         pipeline_tag="image-classification",
-        tags=list(TAGS),
+        tags=list(_TAGS),
         datasets=[dataset],
         base_model=repos["teacher"] if spec.key != "teacher" else None,
         model_name=repos[spec.key].split("/")[-1],

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mel_demo.manifest import CLASS_NAMES, ModelSpec
-from training.words import METRICS, PERCENT, megabytes, show
+from training.words import CLASS_METRICS, METRICS, PERCENT, megabytes, show
 
 PURPOSE = f"""A classifier of dermoscopic images into seven diagnoses ({", ".join(CLASS_NAMES)}),
 used to screen for melanoma. **For research and demonstration only: not a medical device, and no
@@ -33,7 +33,7 @@ tags: [dermoscopy, melanoma, research]
 # mel_demo {spec.key}: {spec.architecture}
 
 {PURPOSE}
-{measured(spec)}"""
+{measured(spec)}{_quantisation(spec)}"""
 
 
 def measured(spec: ModelSpec) -> str:
@@ -41,9 +41,9 @@ def measured(spec: ModelSpec) -> str:
     data, training = spec.data, spec.training
     holdout = spec.operating_table.holdout_lesions
     more = "".join(
-        f" Also learned from: {count} images of {name}." for name, count in data["more"].items()
+        f" Also learned from: {count} images of {name}." for name, count in data.more.items()
     )
-    share = 100 * data["melanomas"]["holdout"] / data["images"]["holdout"]
+    share = 100 * data.melanomas.holdout / data.images.holdout
     rows = "\n".join(
         f"| {words} | {show(spec.metrics['holdout'][name], name in PERCENT)} "
         f"| {show(spec.metrics['validation'][name], name in PERCENT)} |"
@@ -56,27 +56,27 @@ def measured(spec: ModelSpec) -> str:
   (longer side at most {spec.preprocessing.max_aspect_ratio:g} times the shorter), bilinear.
   Outputs: `logits`, and `cam`, the LayerCAM map of each class's log-odds{_distance_output(spec)}.
 - Recipe `{spec.recipe}` at commit `{spec.source_commit}`, seed
-  {training["seed"]}, {training["epochs"]} epochs (the best by validation ROC-AUC is kept),
-  {training["hours"]:.2f} hours on {training["hardware"]}.
-- Starting weights: {_start(training["init"])}
-{_teachers(training.get("teacher"))}
+  {training.seed}, {training.epochs} epochs (the best by validation ROC-AUC is kept),
+  {training.hours:.2f} hours on {training.hardware}.
+- Starting weights: {_start(training.init)}
+{_teachers(training.teacher)}
 ## Data
 
-{data["name"]} (doi {data["doi"]}), licence {data["licence"]}: the weights are released for
-non-commercial research under the same terms. Split by lesion: {data["images"]["train"]} images for
-training, {data["images"]["validation"]} for validation (epochs and thresholds are chosen there),
-{data["images"]["holdout"]} for holdout. Splits file SHA-256 `{data["splits_sha256"]}`.{more}
+{data.name} (doi {data.doi}), licence {data.licence}: the weights are released for
+non-commercial research under the same terms. Split by lesion: {data.images.train} images for
+training, {data.images.validation} for validation (epochs and thresholds are chosen there),
+{data.images.holdout} for holdout. Splits file SHA-256 `{data.splits_sha256}`.{more}
 
 ## Measured
 
-Holdout: {data["images"]["holdout"]} images of {holdout.melanoma} melanomas and {holdout.other}
+Holdout: {data.images.holdout} images of {holdout.melanoma} melanomas and {holdout.other}
 other lesions. In brackets 95 % intervals by bootstrap over lesions. The 95 % setting is the largest
 threshold that catches at least 95 % of the melanoma images of validation.
 
 | | holdout | validation |
 | --- | --- | --- |
 {rows}
-{_elsewhere(spec)}{_refusals(spec)}{_groups(spec)}{_maps(spec)}
+{_elsewhere(spec)}{_skin_cancer(spec)}{_classes(spec)}{_refusals(spec)}{_groups(spec)}{_maps(spec)}
 ## Limits
 
 - Trained on public collections, mostly of light skin, taken with dermatoscopes in few countries;
@@ -150,14 +150,88 @@ def _teachers(folders: str | None) -> str:
 
 def _elsewhere(spec: ModelSpec) -> str:
     """What other clinics' images say, where they were measured."""
-    if "external" not in spec.metrics:
+    found, data = spec.metrics.get("external"), spec.data.external
+    if found is None or data is None:
         return ""
-    found, data = spec.metrics["external"], spec.data["external"]
     return f"""
-Other clinics and cameras: on {data["images"]} images of {data["name"]} ({data["melanomas"]}
+Other clinics and cameras: on {data.images} images of {data.name} ({data.melanomas}
 melanomas), kept out of training, ROC-AUC {show(found["roc_auc"])}. At the same threshold
 sensitivity is {show(found["sensitivity_at_95"], True)} and specificity
 {show(found["specificity_at_95"], True)}: a threshold does not carry over to other cameras.
+{_sources(spec)}"""
+
+
+def _sources(spec: ModelSpec) -> str:
+    """Each data set of other clinics for itself, where there are several."""
+    found = (spec.evidence and spec.evidence.external_sources) or ()
+    if len(found) < 2:
+        return ""
+    rows = "".join(
+        f"| {group.name}{' (few)' if group.small else ''} | {group.images} ({group.melanomas}) "
+        f"| {show(group.roc_auc)} | {show(group.sensitivity, True)} "
+        f"| {show(group.specificity, True)} |\n"
+        for group in found
+    )
+    return f"""
+| data set | images (melanomas) | ROC-AUC | sensitivity | specificity |
+| --- | --- | --- | --- | --- |
+{rows}"""
+
+
+def _skin_cancer(spec: ModelSpec) -> str:
+    """The same file asked for any skin cancer, where that was measured."""
+    if spec.skin_cancer is None:
+        return ""
+    found, table = spec.skin_cancer.metrics["holdout"], spec.skin_cancer.operating_table
+    counts, lesions = table.rows[0].holdout, table.holdout_lesions
+    elsewhere = spec.skin_cancer.metrics.get("external")
+    outside = f" ROC-AUC elsewhere: {show(elsewhere['roc_auc'])}." if elsewhere else ""
+    return f"""
+## Any skin cancer
+
+Melanoma, basal cell carcinoma and actinic keratosis together, by the sum of their probabilities:
+{counts.melanomas} of the {counts.images} holdout images, of {lesions.melanoma} lesions. ROC-AUC
+{show(found["roc_auc"])}. At its own 95 % setting, chosen on validation, sensitivity is
+{show(found["sensitivity_at_95"], True)} and specificity {show(found["specificity_at_95"], True)}.
+{outside}
+"""
+
+
+def _classes(spec: ModelSpec) -> str:
+    """The seven diagnoses, where they were measured."""
+    found, chosen = spec.metrics["holdout"], spec.metrics["validation"]
+    if "balanced_accuracy" not in found:
+        return ""
+    rows = "".join(
+        f"| {words} | {show(found[name], name in PERCENT)} "
+        f"| {show(chosen[name], name in PERCENT) if name in chosen else 'not measured'} |\n"
+        for name, words in CLASS_METRICS.items()
+    )
+    return f"""
+## Seven diagnoses
+
+| | holdout | validation |
+| --- | --- | --- |
+{rows}"""
+
+
+def _quantisation(spec: ModelSpec) -> str:
+    """How an INT8 file was made."""
+    made = spec.quantisation
+    if made is None:
+        return ""
+    correlation = (
+        ""
+        if made.map_correlation is None
+        else " On validation the melanoma evidence maps correlate with the student's by "
+        f"{made.map_correlation:.3f} on average."
+    )
+    return f"""
+## Quantisation
+
+Made from the student of the same release by ONNX Runtime's static quantisation (QDQ), without
+further training: {made.settings}. Chosen on validation among the candidates of
+`training/release/int8.py`.{correlation}
 """
 
 
@@ -189,9 +263,10 @@ Distance: {found.method}. Reference: {reference}. Threshold: {found.rule}. Refus
 | --- | --- | --- |
 {rows}
 
-These other pictures come with scikit-image, scikit-learn, matplotlib and gradio or are drawn
-(`training/others.py`, half `report`); none of them was used to choose the method. Close-up
-photographs of skin without a dermatoscope were not measured.
+These other pictures are the half `report` of `training/data/not_dermoscopy.py`: pictures that come
+with scikit-image, scikit-learn, matplotlib and gradio, drawings, and everyday photographs where a
+folder of them was given. The distance was learned from the other half; none of these was used to
+choose anything. Close-up photographs of skin without a dermatoscope were not measured.
 """
 
 

@@ -1,9 +1,10 @@
 """How far an image is from those a network learned from, and from where on it is refused.
 
-A Mahalanobis distance in the network's own features (Lee et al. 2018, arXiv 1807.03888, without
-classes), baked into the released file as a third output. What is no dermoscopy image helps to
-choose nothing here; ``training.data.not_dermoscopy`` has such pictures to measure with. What was
-compared to arrive here stands in docs/experiments.md. Knows nothing of manifests or ONNX's graph.
+Learned from dermoscopy images and from pictures that are none (outlier exposure, Hendrycks et al.
+2019, arXiv 1812.04606) in the network's own features, and baked into the released file as a third
+output. ``training.data.not_dermoscopy`` has such pictures: one half to learn from, the other to
+measure with. What was compared to arrive here stands in docs/experiments.md. Knows nothing of
+manifests or ONNX's graph.
 """
 
 from collections.abc import Iterable
@@ -14,30 +15,34 @@ import numpy as np
 import torch
 from rich.progress import track
 from sklearn.covariance import LedoitWolf
+from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
+from torch.nn.functional import softplus
 
 from mel_demo.findings import COLOURLESS, colour_spread
 from mel_demo.images import normalise, prepare
-from mel_demo.manifest import Interval, Preprocessing
-from mel_demo.measured import OutOfDistribution, Refused
+from mel_demo.manifest import Interval, OutOfDistribution, Preprocessing, Refused
 from training.data.measurable import Pixels
 from training.data.not_dermoscopy import Other
+from training.learn.cam import inner_means
 from training.measure.intervals import clopper_pearson
 from training.measure.scores import open_session
-from training.release.cam import inner_means
 from training.release.onnx_file import DISTANCE
 
 METHOD = (
-    "Mahalanobis distance (arXiv 1807.03888) of the spatial means of stem and stages before the "
-    "last, standardised, sign(y) log(1 + |y|), Ledoit-Wolf covariance; divided by the root of the "
-    "number of means; images without colours are refused as well"
+    "1 + log(1 + odds) of a logistic regression against pictures that are no dermoscopy images, on "
+    "the spatial means of stem and stages before the last, standardised, sign(y) log(1 + |y|), and "
+    "on the logarithm of their Mahalanobis distance (arXiv 1807.03888, Ledoit-Wolf covariance); "
+    "images without colours are refused as well"
 )
-VALIDATION_QUANTILE, MORE_QUANTILE = 0.99, 0.95
+VALIDATION_QUANTILE, MORE_QUANTILE = 0.995, 0.985
+LOG_SCALE = 10.0  # of the logarithm of the Mahalanobis distance: the larger, the less it is shrunk
+PENALTY, OUTLIER_WEIGHT = 0.01, 10.0  # C of the regression; an outlier counts as so many images
 FOLDS = 5
 _BATCH = 64
 
 
-class Distance(nn.Module):
+class Mahalanobis(nn.Module):
     """Distance of means (N, D) from a reference, float32 (N,); on the reference about 1.
 
     With x standardised by the reference's mean and deviation, y = sign(x) log(1 + |x|) draws in the
@@ -64,8 +69,41 @@ class Distance(nn.Module):
             self.register_buffer(name, torch.from_numpy(values).float())
 
     def forward(self, means: Tensor) -> Tensor:
-        away = _drawn_in((means - self.mean) * self.scale) - self.centre
-        return (away @ self.root).square().sum(1).sqrt()
+        return self.away(means)[1]
+
+    def away(self, means: Tensor) -> tuple[Tensor, Tensor]:
+        """y (N, D) and the distances (N,)."""
+        y = _drawn_in((means - self.mean) * self.scale)
+        return y, ((y - self.centre) @ self.root).square().sum(1).sqrt()
+
+
+class Distance(nn.Module):
+    """How little means (N, D) are those of a dermoscopy image, float32 (N,): from 1 upwards.
+
+    1 + log(1 + exp(score)), with the score of a logistic regression on y and on the logarithm of
+    the distance of ``Mahalanobis``. The first tells what was seen of either kind apart, the second
+    knows as well what is unlike both.
+    """
+
+    def __init__(self, reference: np.ndarray, outliers: np.ndarray):
+        """Means (M, D) of the images learned from, and (K, D) of pictures that are none."""
+        super().__init__()
+        self.mahalanobis = Mahalanobis(reference)
+        rows = torch.from_numpy(np.concatenate([reference, outliers]).astype(np.float32))
+        with torch.inference_mode():
+            features = self._features(rows).double().numpy()
+        outside = np.arange(len(rows)) >= len(reference)
+        weights = np.where(outside, OUTLIER_WEIGHT, 1.0)
+        learned = LogisticRegression(C=PENALTY, max_iter=1000).fit(features, outside, weights)
+        self.register_buffer("weight", torch.from_numpy(learned.coef_[0]).float())
+        self.register_buffer("bias", torch.from_numpy(learned.intercept_).float())
+
+    def _features(self, means: Tensor) -> Tensor:
+        y, distance = self.mahalanobis.away(means)
+        return torch.cat([y, LOG_SCALE * distance.clamp(min=1e-6).log().unsqueeze(1)], 1)
+
+    def forward(self, means: Tensor) -> Tensor:
+        return 1 + softplus(self._features(means) @ self.weight + self.bias)
 
 
 def _drawn_in(values: Tensor) -> Tensor:
@@ -100,26 +138,36 @@ class Fitted:
     left_out: np.ndarray | None
 
 
-def fit(network: nn.Module, preprocessing: Preprocessing, learned: dict[str, Pixels]) -> Fitted:
-    """The distance from the images that ``network`` learned from, by data set, HAM10000 first."""
+def fit(
+    network: nn.Module,
+    preprocessing: Preprocessing,
+    learned: dict[str, Pixels],
+    others: Iterable[Other],
+) -> Fitted:
+    """The distance from the images that ``network`` learned from, by data set, HAM10000 first.
+
+    ``others``: pictures to learn from that are no dermoscopy images.
+    """
+    pictures = np.stack([prepare(other.rgb, preprocessing) for other in others])
+    outliers = means_of(network, pictures, preprocessing)
     base, *more = (
         means_of(network, pixels.prepared(preprocessing), preprocessing)
         for pixels in learned.values()
     )
     return Fitted(
-        distance=Distance(np.concatenate([base, *more])),
+        distance=Distance(np.concatenate([base, *more]), outliers),
         images={name: len(pixels.images) for name, pixels in learned.items()},
-        left_out=left_out_distances(base, np.concatenate(more)) if more else None,
+        left_out=left_out_distances(base, np.concatenate(more), outliers) if more else None,
     )
 
 
-def left_out_distances(base: np.ndarray, more: np.ndarray) -> np.ndarray:
+def left_out_distances(base: np.ndarray, more: np.ndarray, outliers: np.ndarray) -> np.ndarray:
     """Distances of ``more`` (M, D), each fifth from ``base`` (N, D) and the other four fifths."""
     found = np.empty(len(more))
     fold = np.arange(len(more)) % FOLDS
     with torch.inference_mode():
         for index in range(FOLDS):
-            distance = Distance(np.concatenate([base, more[fold != index]]))
+            distance = Distance(np.concatenate([base, more[fold != index]]), outliers)
             found[fold == index] = distance(torch.from_numpy(more[fold == index])).numpy()
     return found
 
@@ -131,12 +179,12 @@ def choose_threshold(validation: np.ndarray, fitted: Fitted) -> tuple[float, str
     alone would refuse too many of their images.
     """
     threshold = float(np.quantile(validation, VALIDATION_QUANTILE))
-    rule = f"the {VALIDATION_QUANTILE:.0%} quantile on validation"
+    rule = f"the {VALIDATION_QUANTILE:.1%} quantile on validation"
     if fitted.left_out is None:
         return threshold, rule
     names = " and ".join(list(fitted.images)[1:])
     rule = (
-        f"the larger of {rule} and the {MORE_QUANTILE:.0%} quantile on the training images of "
+        f"the larger of {rule} and the {MORE_QUANTILE:.1%} quantile on the training images of "
         f"{names}, each fifth left out of the reference"
     )
     return max(threshold, float(np.quantile(fitted.left_out, MORE_QUANTILE))), rule

@@ -5,10 +5,8 @@ table, a JSON file all of it. Torch networks are needed for gradients: each must
 file's own logits.
 """
 
-import json
-import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,33 +21,31 @@ from mel_demo.images import normalise
 from mel_demo.manifest import (
     FILE_NAME,
     MELANOMA,
+    Faithfulness,
     Interval,
     Manifest,
+    MapOverlap,
     ModelSpec,
     load_manifest,
-    verify_weights,
+    plain,
 )
-from mel_demo.measured import Faithfulness, MapOverlap
-from training.data.ham10000 import FOLDER, Images, read_masks
+from training.data.ham10000 import Images
+from training.data.masks import MASKS, read_masks
 from training.data.measurable import Measurable, Pixels
 from training.errors import DataError, ExportError
-from training.files import write_json, write_text
-from training.learn.run_folder import load_run
+from training.files import write_json
+from training.learn.cam import WithEvidence, head_of
+from training.measure.evaluate import check_released
 from training.measure.intervals import Bootstrap, interval
 from training.measure.maps import MEASURES, SERVED, all_maps, energy_in_lesion, pointing_game, road
-from training.measure.scores import open_session
 from training.provenance import command, git_commit, now
-from training.release.cam import WithEvidence, head_of
-from training.release.cards import model_card
-from training.release.export import move
-from training.release.folder import faithfulness_entry
+from training.release.folder import Release
+from training.release.origin import released_run
 from training.words import show
 
 ROLES = ("teacher", "student")
 _SEED = 20261123
 _BATCH = 16
-_LOGITS = 5e-3  # half-precision weights, folded batch norms, another runtime
-_CHECKED = 8
 
 
 @dataclass(frozen=True)
@@ -75,8 +71,8 @@ def explain(
     within the data by default. ``record``: JSON with everything, ``amount`` included.
     ``compare_only``: measure on validation, to choose the served method by; only ``record`` is
     written and holdout stays closed. Raises DataError for masks that are missing or do not fit,
-    ExportError for a run that is not the released model's or a manifest without evidence. After an
-    error ``weights`` is as it was.
+    RunError for a run that is not the released model's, ExportError for a manifest without
+    evidence. After an error ``weights`` is as it was.
     """
     amount = amount or Amount()
     manifest = load_manifest(weights)
@@ -86,14 +82,13 @@ def explain(
                 f"The {role} of {weights} was exported without evidence: export again with "
                 "`python -m training export`."
             )
-        given.check(
-            str(manifest.models[role].data.get("splits_sha256")), None, f"the {role} of {weights}"
-        )
+        check_released(manifest.models[role], given, f"the {role} of {weights}")
     validation = given.pixels("validation")
     measured = validation if compare_only else given.pixels("holdout")
     rows = _sample(measured.images, amount.images)
     networks = {
-        role: _network(weights, manifest.models[role], runs[role], validation) for role in ROLES
+        role: released_run(runs[role], manifest.models[role], weights, f"--{role}")[0]
+        for role in ROLES
     }
     found = {
         role: _measure(
@@ -101,7 +96,7 @@ def explain(
             manifest.models[role],
             measured,
             rows,
-            masks or given.data / FOLDER,
+            masks or given.data / MASKS,
             amount.road,
         )
         for role in ROLES
@@ -113,58 +108,35 @@ def explain(
         "split": "validation" if compare_only else "holdout",
         "images": len(rows),
         "road_images": min(amount.road, len(rows)),
-        "faithfulness": {role: faithfulness_entry(value) for role, value in found.items()},
+        "faithfulness": {role: plain(value) for role, value in found.items()},
     }
     if compare_only:
         write_json(record, content)
     else:
         shared = _overlap(networks, manifest, validation, amount.images)
-        write_json(record, content | {"map_overlap": shared and asdict(shared)})
-        manifest = _complete(weights, found, shared)
+        write_json(record, content | {"map_overlap": shared and plain(shared)})
+        with Release(weights) as release:
+            manifest = release.publish(_complete(manifest, found, shared))
     _print(found)
     completed = "" if compare_only else f"{weights / FILE_NAME}, the model cards and "
     Console().print(f"Written to {completed}{record}")
     return manifest
 
 
-def _complete(weights: Path, found: dict[str, Faithfulness], shared: MapOverlap | None) -> Manifest:
-    """Put what was found into the manifest and the model cards, and return the manifest."""
-    content = json.loads((weights / FILE_NAME).read_text(encoding="utf-8"))
-    if shared is not None:
-        content["map_overlap"] = asdict(shared)
+def _complete(
+    manifest: Manifest, found: dict[str, Faithfulness], shared: MapOverlap | None
+) -> Manifest:
+    """The manifest with what was found."""
+    models = dict(manifest.models)
     for role, faithfulness in found.items():
-        content["models"][role]["evidence"]["faithfulness"] = faithfulness_entry(faithfulness)
-    with tempfile.TemporaryDirectory(prefix=f".{weights.name}-", dir=weights.parent) as name:
-        folder = Path(name)
-        write_json(folder / FILE_NAME, content)
-        manifest = load_manifest(folder)
-        for role in ROLES:
-            write_text(folder / f"{role}.md", model_card(manifest.models[role]))
-        move(folder, weights)
-    return manifest
-
-
-def _network(
-    weights: Path, spec: ModelSpec, run: Path, validation: Pixels
-) -> tuple[nn.Module, nn.Module]:
-    """The released network in torch, and the layer of its maps; ExportError if it is another."""
-    network, _ = load_run(run)
-    pixels = validation.prepared(spec.preprocessing)[:_CHECKED]
-    batch = normalise(pixels, spec.preprocessing)
-    session = open_session(verify_weights(spec, weights))
-    served = np.concatenate([session.run(["logits"], {"image": one[None]})[0] for one in batch])
-    with torch.inference_mode():
-        own = network(torch.from_numpy(batch)).numpy()
-    if own.shape != served.shape or np.abs(own - served).max() > _LOGITS:
-        raise ExportError(
-            f"{run} is not the run that the {spec.key} of {weights} was exported from: their "
-            f"logits differ. Name the right run with --{spec.key}."
-        )
-    return network, head_of(network).target_layer()
+        spec = models[role]
+        evidence = spec.evidence and replace(spec.evidence, faithfulness=faithfulness)
+        models[role] = replace(spec, evidence=evidence)
+    return replace(manifest, models=models, map_overlap=shared or manifest.map_overlap)
 
 
 def _measure(
-    network: tuple[nn.Module, nn.Module],
+    network: nn.Module,
     spec: ModelSpec,
     pixels: Pixels,
     rows: np.ndarray,
@@ -177,17 +149,18 @@ def _measure(
         empty = images.image_ids[int(np.flatnonzero(~lesions.any((1, 2)))[0])]
         raise DataError(f"The mask of {empty} is empty in the part that the {spec.key} judges.")
     batch = normalise(pixels.prepared(spec.preprocessing)[rows], spec.preprocessing)
+    layer = head_of(network).target_layer()
     scores: dict[str, dict[str, list[np.ndarray]]] = {}
     for start in track(range(0, len(rows), _BATCH), f"Explaining the {spec.key}"):
         part = slice(start, start + _BATCH)
         tensor = torch.from_numpy(batch[part])
-        for name, maps in all_maps(*network, tensor, _SEED + start).items():
+        for name, maps in all_maps(network, layer, tensor, _SEED + start).items():
             held = scores.setdefault(name, {measure: [] for measure in MEASURES})
             held["energy_in_lesion"].append(energy_in_lesion(maps, lesions[part]))
             held["pointing_game"].append(pointing_game(maps, lesions[part]))
             wanted = max(0, min(road_images - start, len(maps)))
             if wanted:
-                held["road"].append(road(network[0], tensor[:wanted], maps[:wanted]))
+                held["road"].append(road(network, tensor[:wanted], maps[:wanted]))
     return Faithfulness(
         images=len(rows),
         served=SERVED,
@@ -212,7 +185,7 @@ def _mean(values: np.ndarray, lesion_ids: np.ndarray) -> Interval:
 
 
 def _overlap(
-    networks: dict[str, tuple[nn.Module, nn.Module]],
+    networks: dict[str, nn.Module],
     manifest: Manifest,
     pixels: Pixels,
     count: int,
@@ -223,7 +196,7 @@ def _overlap(
     """
     rows = _sample(pixels.images, count)
     maps = {
-        role: np.concatenate(list(_served(networks[role][0], manifest.models[role], pixels, rows)))
+        role: np.concatenate(list(_served(networks[role], manifest.models[role], pixels, rows)))
         for role in ROLES
     }
     same, other = (

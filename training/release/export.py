@@ -1,13 +1,9 @@
 """From two runs to a released weights folder: ONNX files, manifest, model cards, all or nothing.
 
-Everything is written to a temporary folder and measured there on the exported files; what stood in
-the output folder is replaced at the end. Knows the order of the work; the parts are in ``graph``,
-``evaluate``, ``entries`` and ``cards``.
+Everything is measured on the exported files before they take the place of what stood there. Knows
+the order of the work; the parts are in ``onnx_file``, ``distance``, ``described`` and ``folder``.
 """
 
-import os
-import statistics
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,49 +12,28 @@ from rich.console import Console
 from torch import nn
 
 from mel_demo.decision.operating_point import DEFAULT_TARGET, choose
-from mel_demo.images import normalise, open_image
-from mel_demo.inference import Model
-from mel_demo.manifest import (
-    FILE_NAME,
-    FORMAT,
-    MELANOMA,
-    Manifest,
-    ModelSpec,
-    load_manifest,
-    verify_weights,
-)
-from mel_demo.measured import OutOfDistribution
-from training import provenance
+from mel_demo.images import normalise
+from mel_demo.manifest import FORMAT, MELANOMA, Manifest, Origin, OutOfDistribution
 from training.data.measurable import Measurable, Pixels
 from training.data.not_dermoscopy import others
 from training.data.splits import read_splits
-from training.errors import ExportError, RunError
-from training.files import write_json, write_text
+from training.errors import RunError
 from training.learn.networks import parameters
 from training.learn.run_folder import RunRecord, load_run
-from training.measure.evaluate import measure, print_evaluation
-from training.measure.metrics import operating_table
-from training.measure.profile import evidence, read_groups
+from training.measure.evaluate import compare, print_evaluation
+from training.measure.profile import read_groups
 from training.measure.scores import Scores, fit_temperature, score_onnx
+from training.measure.targets import measure_targets
 from training.provenance import command, git_commit, now
 from training.release import distance
-from training.release.cards import model_card
-from training.release.folder import (
-    data_entry,
-    evidence_entry,
-    external_entry,
-    intervals,
-    model_entry,
-    onnx_metadata,
-    ood_entry,
-)
+from training.release.described import describe, describe_data, onnx_metadata, serve
+from training.release.folder import Release, warn_unclean
 from training.release.onnx_file import export_onnx
 from training.words import megabytes, show
 
 REFUSING = "student"
 """The model whose file says how far an image is from those it learned from."""
 CHECKED_IMAGES = 10
-TIMED_IMAGES = 50
 # Four bytes a weight and little else; more means that something else is in the file.
 _MOST_BYTES = {"efficientnet_b1": 26_000_000, "mobilenetv3_small_100": 6_200_000}
 
@@ -69,14 +44,21 @@ class _Source:
     record: RunRecord
 
 
-def export(teacher: Path, student: Path, given: Measurable, output: Path) -> Manifest:
+def export(
+    teacher: Path,
+    student: Path,
+    given: Measurable,
+    output: Path,
+    photographs: Path | None = None,
+) -> Manifest:
     """Release two runs into ``output`` and return the manifest written there.
 
-    Temperatures are fitted on validation. Raises DataError when ``given`` are not the splits of
-    both runs, RunError when a run has the other
-    role, ExportError when a file is not equal to its source or is not served as it was measured.
-    After an error ``output`` is as it was.
+    ``photographs``: a folder of what is no dermoscopy, see ``not_dermoscopy.others``. Temperatures
+    are fitted on validation. Raises DataError when ``given`` are not the splits of both runs,
+    RunError when a run has the other role, ExportError when a file is not equal to its source or is
+    not served as it was measured. After an error ``output`` is as it was.
     """
+    warn_unclean()
     sources = {
         "teacher": _load("teacher", teacher, given),
         "student": _load("student", student, given),
@@ -88,53 +70,43 @@ def export(teacher: Path, student: Path, given: Measurable, output: Path) -> Man
         refusing.network,
         refusing.record.preprocessing,
         given.learned_from(refusing.record.sources or ()),
+        others("choice", photographs),
     )
-    output.parent.mkdir(parents=True, exist_ok=True)
-    # Beside the output, so that files can be moved there in one step.
-    with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as name:
-        folder = Path(name)
+    with Release(output) as release:
+        files = {role: release.folder / f"{role}.onnx" for role in sources}
         for role, source in sources.items():
             refuses = fitted.distance if role == REFUSING else None
-            _export_checked(source, pixels["validation"], folder / f"{role}.onnx", refuses)
-        scores = {
-            split: {
-                role: score_onnx(
-                    folder / f"{role}.onnx",
-                    found.images,
-                    found.prepared(source.record.preprocessing),
-                    source.record.preprocessing,
-                )
-                for role, source in sources.items()
+            _export_checked(source, pixels["validation"], files[role], refuses)
+        scores = _calibrated(
+            {
+                split: {
+                    role: score_onnx(
+                        files[role],
+                        found.images,
+                        found.prepared(source.record.preprocessing),
+                        source.record.preprocessing,
+                    )
+                    for role, source in sources.items()
+                }
+                for split, found in pixels.items()
             }
-            for split, found in pixels.items()
-        }
-        scores = _calibrated(scores)
-        content = _content(folder, sources, scores, given)
+        )
+        manifest = _measured(files, sources, scores, given)
+        models = dict(manifest.models)
         refusals = distance.measure(
-            folder / f"{REFUSING}.onnx",
+            files[REFUSING],
             fitted,
             pixels,
-            others("report"),
+            others("report", photographs),
             refusing.record.preprocessing,
         )
         _print_refusals(refusals)
-        content["models"][REFUSING]["ood"] = ood_entry(refusals)
-        write_json(folder / FILE_NAME, content)
-        for key, spec in load_manifest(folder).models.items():
-            content["models"][key]["latency"] = serve(
-                spec,
-                folder,
-                pixels["validation"],
-                scores["validation"][key],
-                "python -m training export",
-            )
-        write_json(folder / FILE_NAME, content)
-        manifest = load_manifest(folder)
-        for key, spec in manifest.models.items():
-            write_text(folder / f"{key}.md", model_card(spec))
-        move(folder, output)
-    Console().print(f"Written: {output / FILE_NAME}, weights and model cards beside it")
-    return manifest
+        models[REFUSING] = replace(models[REFUSING], ood=refusals)
+        for role, spec in models.items():
+            found = scores["validation"][role]
+            latency = serve(spec, files[role], pixels["validation"], found, "training export")
+            models[role] = replace(spec, latency=latency)
+        return release.publish(replace(manifest, models=models))
 
 
 def _calibrated(scores: dict[str, dict[str, Scores]]) -> dict[str, dict[str, Scores]]:
@@ -192,84 +164,44 @@ def _spread(melanoma: np.ndarray) -> np.ndarray:
     return np.array(halves)
 
 
-def _content(
-    folder: Path,
+def _measured(
+    files: dict[str, Path],
     sources: dict[str, _Source],
     scores: dict[str, dict[str, Scores]],
     given: Measurable,
-) -> dict:
-    """The manifest's values, all but the latencies."""
-    tables = {
-        role: operating_table(scores["validation"][role].judged(), scores["holdout"][role].judged())
+) -> Manifest:
+    """The manifest, all but what images are refused and the latencies. ``scores[split][role]``."""
+    groups = read_groups(given.data, scores["holdout"]["teacher"].image_ids)
+    targets = {
+        role: measure_targets({split: found[role] for split, found in scores.items()}, groups)
         for role in sources
     }
-    thresholds = {role: choose(table, DEFAULT_TARGET).threshold for role, table in tables.items()}
-    evaluations = [measure(split, found, thresholds) for split, found in scores.items()]
+    melanoma = {role: found["melanoma"] for role, found in targets.items()}
+    thresholds = {
+        role: choose(found.operating_table, DEFAULT_TARGET).threshold
+        for role, found in melanoma.items()
+    }
+    evaluations = [
+        compare(split, found, thresholds, {role: melanoma[role].metrics[split] for role in sources})
+        for split, found in scores.items()
+    ]
     for found in evaluations:
         print_evaluation(found, "exported models")
-    groups = read_groups(given.data, scores["holdout"]["teacher"].image_ids)
-    rows = read_splits(given.splits)
-    aside = external_entry(given.external, scores.get("external", {}).get("teacher"))
-    return {
-        "format": FORMAT,
-        "created": now(),
-        "exported_by": {"command": command(), "git_commit": git_commit()},
-        "agreement": {found.split: intervals(found.agreement) for found in evaluations},
-        "models": {
-            role: model_entry(
-                folder / f"{role}.onnx",
+    rows, external = read_splits(given.splits), scores.get("external", {})
+    return Manifest(
+        format=FORMAT,
+        created=now(),
+        exported_by=Origin(command(), git_commit()),
+        agreement={found.split: found.agreement for found in evaluations},
+        models={
+            role: describe(
+                files[role],
                 source.record,
                 parameters(source.network),
-                data_entry(rows, source.record) | aside,
                 scores["validation"][role].temperature,
-                evaluations,
-                tables[role],
+                describe_data(rows, source.record, given.external, external.get(role)),
+                targets[role],
             )
-            | {
-                "latency": {},
-                "evidence": evidence_entry(
-                    evidence(
-                        scores["validation"][role].judged(),
-                        scores["holdout"][role].judged(),
-                        thresholds[role],
-                        groups,
-                    )
-                ),
-            }
             for role, source in sources.items()
         },
-    }
-
-
-def serve(spec: ModelSpec, folder: Path, pixels: Pixels, scores: Scores, by: str) -> dict:
-    """Judge images one by one as the page does; the manifest's entry on latency, measured ``by``.
-
-    ``scores``: of the images of ``pixels``. Raises ExportError when the file is not served with the
-    probabilities that it was measured with.
-    """
-    model = Model(spec, verify_weights(spec, folder))
-    measured = scores.judged().probability
-    times = []
-    for index, path in enumerate(pixels.images.paths[:TIMED_IMAGES]):
-        prediction = model.predict(open_image(path))
-        if prediction.melanoma_probability != measured[index]:
-            raise ExportError(
-                f"The {spec.key} is served with a melanoma probability of "
-                f"{prediction.melanoma_probability!r} for {path.name}, but was measured with "
-                f"{measured[index]!r}: mel_demo.inference and training.measure.scores differ."
-            )
-        times.append(prediction.milliseconds)
-    return {
-        "milliseconds": round(statistics.median(times), 1),
-        "note": f"median of {len(times)} images of HAM10000, one at a time, cropped, scaled and "
-        f"judged by mel_demo.inference; {provenance.describe()}; by `{by}`",
-    }
-
-
-def move(folder: Path, output: Path) -> None:
-    """Replace the files of ``output``; killed half-way it has no manifest, never a wrong one."""
-    output.mkdir(exist_ok=True)
-    (output / FILE_NAME).unlink(missing_ok=True)
-    files = sorted(folder.iterdir(), key=lambda file: file.name == FILE_NAME)  # manifest last
-    for file in files:
-        os.replace(file, output / file.name)
+    )

@@ -1,184 +1,103 @@
-"""What was measured, as the plain values of weights/manifest.json (read by ``mel_demo.manifest``).
+"""The folder of a release: written aside, checked, moved together; after a failure it is as it was.
 
-A few of them also go into each ONNX file, so that it says by itself what it is.
-Knows the file's layout and nothing of how its numbers came about.
+Knows files and the manifest; it does not know what a model is worth (``training.measure``).
 """
 
-import json
-from dataclasses import asdict
+import os
+import shutil
+import tempfile
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Self
 
-from mel_demo.manifest import CLASS_NAMES, FORMAT, MELANOMA, Interval, OperatingTable, Preprocessing
-from mel_demo.measured import Evidence, Faithfulness, OutOfDistribution
-from training.data.splits import SPLITS, Row
-from training.learn.run_folder import RunRecord
-from training.measure.evaluate import Evaluation
-from training.measure.scores import Scores
-from training.provenance import sha256
+from rich.console import Console
 
-NAME, LICENCE, DOI = "HAM10000", "CC BY-NC 4.0", "10.1038/sdata.2018.161"
+from mel_demo.manifest import FILE_NAME, Manifest, load_manifest, to_json, verify_weights
+from training.files import write_text
+from training.provenance import git_commit
+from training.release.cards import model_card
 
 
-def model_entry(
-    file: Path,
-    record: RunRecord,
-    parameters: int,
-    data: dict,
-    temperature: float,
-    evaluations: list[Evaluation],
-    table: OperatingTable,
-) -> dict:
-    """One model's entry, all but its latency. ``data``: of ``data_entry``."""
-    return {
-        "file": file.name,
-        "sha256": sha256(file),
-        "bytes": file.stat().st_size,
-        "architecture": record.architecture,
-        "parameters": parameters,
-        "recipe": record.recipe_name,
-        "source_commit": record.git_commit,
-        "data": data,
-        "class_names": list(CLASS_NAMES),
-        "temperature": temperature,
-        "preprocessing": preprocessing_entry(record.preprocessing),
-        "metrics": {found.split: intervals(found.metrics[record.role]) for found in evaluations},
-        "operating_table": table_entry(table),
-        "training": {
-            "epochs": record.epochs,
-            "best_epoch": record.best_epoch,
-            "seed": record.seed,
-            "hours": record.hours,
-            "hardware": record.hardware,
-            "init": record.init,
-            "teacher": record.teacher,
-        },
-    }
+class Release:
+    """``with Release(output) as release:`` write to ``release.folder``, then ``publish`` once.
 
-
-def onnx_metadata(record: RunRecord) -> dict[str, str]:
-    """What an ONNX file says of itself; ONNX knows text alone, so lists are JSON."""
-    return {
-        "format": str(FORMAT),
-        "class_names": json.dumps(CLASS_NAMES),
-        "preprocessing": json.dumps(preprocessing_entry(record.preprocessing)),
-        "architecture": record.architecture,
-        "source_commit": record.git_commit,
-        "data": f"{NAME}, {LICENCE}, doi {DOI}",
-    }
-
-
-def data_entry(rows: list[Row], record: RunRecord) -> dict:
-    """The data set, its licence, the sizes of its splits, and what else was learned from.
-
-    ``rows``: of the splits file.
+    ``output``: the weights folder, which may exist. ``folder`` lies beside it, so that files can be
+    moved there in one step, and goes when the block ends.
     """
-    by_split = {split: [row for row in rows if row.split == split] for split in SPLITS}
-    return {
-        "name": NAME,
-        "licence": LICENCE,
-        "doi": DOI,
-        "splits_sha256": record.splits_sha256,
-        "images": {split: len(found) for split, found in by_split.items()},
-        "melanomas": {s: sum(row.dx == "mel" for row in found) for s, found in by_split.items()},
-        "lesions": {s: len({row.lesion_id for row in found}) for s, found in by_split.items()},
-        "more": {name: n for name, n in (record.sources or {}).items() if name != NAME},
-    }
 
+    def __init__(self, output: Path):
+        self.output = output
+        self._aside: tempfile.TemporaryDirectory[str] | None = None
 
-def external_entry(path: Path | None, scores: Scores | None) -> dict:
-    """Which images of other clinics were measured; nothing where none were."""
-    if path is None or scores is None:
-        return {}
-    return {
-        "external": {
-            "name": "ISIC 2017",
-            "licence": "CC0",
-            "sha256": sha256(path),
-            "images": len(scores.labels),
-            "melanomas": int((scores.labels == MELANOMA).sum()),
-        }
-    }
-
-
-def preprocessing_entry(preprocessing: Preprocessing) -> dict:
-    """How an image becomes the input; read back by ``mel_demo.manifest``."""
-    return {
-        "size": preprocessing.size,
-        "max_aspect_ratio": preprocessing.max_aspect_ratio,
-        "resample": "bilinear",
-        "mean": list(preprocessing.mean),
-        "std": list(preprocessing.std),
-    }
-
-
-def table_entry(table: OperatingTable) -> dict:
-    """Thresholds unrounded: a rounded one might not refer the melanoma it came from."""
-    return {
-        "rule": table.rule,
-        "lesions": {
-            "validation": asdict(table.validation_lesions),
-            "holdout": asdict(table.holdout_lesions),
-        },
-        "rows": [
-            {
-                "threshold": row.threshold,
-                "validation": asdict(row.validation),
-                "holdout": asdict(row.holdout)
-                | {
-                    name: interval_entry(getattr(row.holdout_rates, name))
-                    for name in ("sensitivity", "specificity", "ppv", "npv")
-                },
-            }
-            for row in table.rows
-        ],
-    }
-
-
-def intervals(values: dict[str, Interval]) -> dict:
-    """Named intervals, e.g. the metrics of one split."""
-    return {name: interval_entry(value) for name, value in values.items()}
-
-
-def ood_entry(found: OutOfDistribution) -> dict:
-    """Which images are refused. The threshold unrounded, so that the counts stay those served."""
-    counts = {
-        name: {key: asdict(value) | {"rate": interval_entry(value.rate)} for key, value in rows}
-        for name, rows in (
-            ("dermoscopy", found.dermoscopy.items()),
-            ("others", found.others.items()),
+    def __enter__(self) -> Self:
+        self.output.parent.mkdir(parents=True, exist_ok=True)
+        self._aside = tempfile.TemporaryDirectory(
+            prefix=f".{self.output.name}-", dir=self.output.parent
         )
-    }
-    return asdict(found) | counts
+        self.folder = Path(self._aside.name) / "new"
+        self.folder.mkdir()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        assert self._aside is not None
+        self._aside.cleanup()
+
+    def publish(self, manifest: Manifest) -> Manifest:
+        """Write manifest and model cards, check all, and move them; the manifest as it is read.
+
+        Every model's file is in ``folder``, or stays in ``output`` as it is. Raises ManifestError
+        for a manifest that would not be read back, WeightsError for a file that is not the one it
+        describes.
+        """
+        write_text(self.folder / FILE_NAME, to_json(manifest))
+        written = load_manifest(self.folder)
+        for key, spec in written.models.items():
+            new = (self.folder / spec.file).is_file()
+            verify_weights(spec, self.folder if new else self.output)
+            write_text(self.folder / f"{key}.md", model_card(spec))
+        self._move()
+        Console().print(f"Written: {self.output / FILE_NAME} ({written.version}), its model cards")
+        return written
+
+    def _move(self) -> None:
+        """Replace files of ``output``; killed half-way it has no manifest, never a wrong one."""
+        existed = self.output.is_dir()
+        self.output.mkdir(exist_ok=True)
+        before = self.folder.with_name("before")
+        before.mkdir()
+        names = sorted(file.name for file in self.folder.iterdir() if file.name != FILE_NAME)
+        try:
+            for name in (FILE_NAME, *names):
+                if (self.output / name).exists():
+                    os.replace(self.output / name, before / name)
+            for name in (*names, FILE_NAME):
+                os.replace(self.folder / name, self.output / name)
+        except BaseException:
+            self._restore(before, names)
+            if not existed:
+                shutil.rmtree(self.output)
+            raise
+
+    def _restore(self, before: Path, names: list[str]) -> None:
+        for name in (FILE_NAME, *names):
+            if not (self.folder / name).exists():  # it was moved
+                (self.output / name).unlink(missing_ok=True)
+        for name in (*names, FILE_NAME):
+            if (before / name).exists():
+                os.replace(before / name, self.output / name)
 
 
-def evidence_entry(found: Evidence) -> dict:
-    """What the page's figures show. The band's edges stay unrounded, as thresholds do."""
-    entry = _rounded(asdict(found))
-    entry["conformal"] |= {
-        "melanoma": list(found.conformal.melanoma),
-        "other_upper": found.conformal.other_upper,
-    }
-    if found.faithfulness is None:
-        del entry["faithfulness"]
-    return entry
-
-
-def faithfulness_entry(found: Faithfulness) -> dict:
-    """What `training explain` measured of one model's maps."""
-    return _rounded(asdict(found))
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_rounded(item) for item in value]
-    return round(value, 6) if isinstance(value, float) else value
-
-
-def interval_entry(interval: Interval) -> dict:
-    """Six digits: far below any interval's width, and readable."""
-    return {
-        name: None if value is None else round(value, 6) for name, value in asdict(interval).items()
-    }
+def warn_unclean() -> None:
+    """Say it loudly where the released files would name a commit that nobody can check out."""
+    commit = git_commit()
+    if commit.endswith("-dirty") or commit == "unknown":
+        Console(stderr=True).print(
+            f"The source is not a clean commit ({commit}): the release will say so, and nobody can "
+            "repeat it. Commit first.",
+            style="bold white on red",
+        )

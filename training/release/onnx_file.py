@@ -1,7 +1,7 @@
 """A trained network as one ONNX file, released only after it was compared with its source.
 
 Input ``image`` float32 (N, 3, S, S), outputs ``logits`` (N, 7), ``cam`` (N, 7, h, w) and,
-if wanted, ``distance`` (N,) of ``training.release.cam.WithEvidence``; any N. Knows nothing of
+if wanted, ``distance`` (N,) of ``training.learn.cam.WithEvidence``; any N. Knows nothing of
 manifests, metrics or runs.
 """
 
@@ -16,9 +16,9 @@ from torch import nn
 
 from mel_demo.manifest import CLASS_NAMES
 from training.errors import ExportError
-from training.measure import maps
+from training.learn import cam
+from training.measure.maps import normalised, reference_maps
 from training.measure.scores import open_session
-from training.release import cam
 
 OPSET = 18
 LOGITS_TOLERANCE = 1e-4
@@ -101,7 +101,7 @@ def compare(path: Path, evidence: cam.WithEvidence, images: np.ndarray) -> Diffe
         if evidence.distance is not None:
             distances = evidence.distance(cam.inner_means(network, tensor)).numpy()
     maps = {
-        name: maps.reference_maps(network, layer, tensor, CLASS_NAMES.index(name))
+        name: reference_maps(network, layer, tensor, CLASS_NAMES.index(name))
         for name in CHECKED_CLASSES
     }
     session = open_session(path)
@@ -114,7 +114,7 @@ def compare(path: Path, evidence: cam.WithEvidence, images: np.ndarray) -> Diffe
             worst_logits = max(worst_logits, float(np.abs(found[0] - logits[rows]).max()))
             for name, wanted in maps.items():
                 raw = found[1][:, CLASS_NAMES.index(name)]
-                own = maps.normalised(raw, images.shape[-1])
+                own = normalised(raw, images.shape[-1])
                 worst_cam = max(worst_cam, float(np.abs(own - wanted[rows]).max()))
             if distances is not None:
                 off = np.abs(found[2] - distances[rows]).max()

@@ -1,14 +1,14 @@
 """From the released student to its INT8 file: sweep, record, release of the best that passes.
 
 The sweep sees training and validation images alone; holdout is scored once, for the chosen file.
-Knows the order of the work; the parts are in ``sweep``, ``gate``, ``entries`` and ``export``.
+Knows the order of the work; the parts are in ``sweep``, ``int8``, ``described`` and ``folder``.
 """
 
-import json
 import shutil
 import tempfile
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -18,28 +18,33 @@ from sklearn.model_selection import train_test_split
 
 from mel_demo.decision.operating_point import DEFAULT_TARGET, choose
 from mel_demo.images import normalise
-from mel_demo.manifest import FILE_NAME, Manifest, ModelSpec, load_manifest, verify_weights
+from mel_demo.manifest import (
+    Manifest,
+    ModelSpec,
+    Quantisation,
+    Target,
+    load_manifest,
+    verify_weights,
+)
 from training import provenance
 from training.data.frames import prepare_images
 from training.data.ham10000 import read_split
 from training.data.measurable import Measurable, Pixels
 from training.errors import ExportError
-from training.files import write_json, write_text
-from training.measure.evaluate import Evaluation, measure, print_evaluation
-from training.measure.metrics import operating_table
-from training.measure.profile import evidence, read_groups
+from training.files import write_json
+from training.measure.evaluate import check_released, compare, print_evaluation
+from training.measure.profile import read_groups
 from training.measure.scores import score_onnx
+from training.measure.targets import measure_targets
 from training.provenance import command, git_commit, now, sha256
-from training.release.cards import model_card
-from training.release.export import move, serve
-from training.release.folder import evidence_entry, intervals, table_entry
+from training.release.described import serve
+from training.release.folder import Release, warn_unclean
 from training.release.int8 import Candidate, grid
 from training.release.sweep import Gate, Quality, Row, Sweep, path_of, print_sweep, sweep
 
 KEY, SOURCE = "student_int8", "student"
 CALIBRATION_IMAGES = 256
 SEED = 20260723
-_NOT_MEASURED = ("ood",)  # of the student's entry: its file alone gives a distance
 _SHOWN = 3  # of the refused rows, in the message
 
 
@@ -55,18 +60,17 @@ def quantize(
     """Sweep, write ``record``, and release the best candidate that passes ``gate`` into ``output``.
 
     ``weights``: a folder with manifest and student; ``output`` may be the same. ``candidates``:
-    without it ``candidates.grid``. Returns the manifest written, None with ``sweep_only``.
+    without it ``int8.grid``. Returns the manifest written, None with ``sweep_only``.
 
     Raises DataError when ``given`` are not the student's splits, ExportError when no candidate
     passes or the file is not served as it was measured. After an error ``output`` is as it was; a
     record of the sweep is kept.
     """
+    if not sweep_only:
+        warn_unclean()
     candidates, gate = candidates or grid(), gate or Gate()
     spec = load_manifest(weights).models[SOURCE]
-    external = spec.data.get("external") or {}
-    given.check(
-        str(spec.data.get("splits_sha256")), external.get("sha256"), f"the {SOURCE} of {weights}"
-    )
+    check_released(spec, given, f"the {SOURCE} of {weights}")
     student = verify_weights(spec, weights)
     images = _calibration_images(given, spec)
     validation = given.pixels("validation")
@@ -103,14 +107,7 @@ def _calibration_images(given: Measurable, spec: ModelSpec) -> np.ndarray:
         rows, _ = train_test_split(
             rows, train_size=CALIBRATION_IMAGES, stratify=images.labels, random_state=SEED
         )
-    drawn = replace(
-        images,
-        image_ids=tuple(images.image_ids[row] for row in rows),
-        lesion_ids=images.lesion_ids[rows],
-        labels=images.labels[rows],
-        paths=tuple(images.paths[row] for row in rows),
-    )
-    return normalise(prepare_images(drawn, spec.preprocessing), spec.preprocessing)
+    return normalise(prepare_images(images.at(rows), spec.preprocessing), spec.preprocessing)
 
 
 def _metadata(student: Path, spec: ModelSpec) -> dict[str, str]:
@@ -118,7 +115,7 @@ def _metadata(student: Path, spec: ModelSpec) -> dict[str, str]:
     return {item.key: item.value for item in properties} | {"quantised_from": spec.sha256}
 
 
-def _record(found: Sweep, gate: Gate, spec: ModelSpec, images: int, splits: Path) -> dict:
+def _record(found: Sweep, gate: Gate, spec: ModelSpec, images: int, splits: Path) -> dict[str, Any]:
     return {
         "command": command(),
         "git_commit": git_commit(),
@@ -136,7 +133,7 @@ def _record(found: Sweep, gate: Gate, spec: ModelSpec, images: int, splits: Path
     }
 
 
-def _row_entry(row: Row) -> dict:
+def _row_entry(row: Row) -> dict[str, Any]:
     return asdict(row) | {"settings": str(row.candidate or "single precision")}
 
 
@@ -151,7 +148,7 @@ def _refusal(found: Sweep, gate: Gate, record: Path) -> str:
             f"The nearest to the {SOURCE}:",
             *(f"- {row.candidate}: {'; '.join(row.reasons)}" for row in nearest),
             *(f"The {SOURCE} itself would be refused: {reason}." for reason in itself),
-            f"All rows are in {record}. Add candidates to training/candidates.py, or release "
+            f"All rows are in {record}. Add candidates to training/release/int8.py, or release "
             f"another {SOURCE}.",
         ]
     )
@@ -167,17 +164,13 @@ def _release(
     validation: Pixels,
 ) -> Manifest:
     """Measure the chosen file as ``export`` does and put it into ``output``, all or nothing."""
-    content = json.loads((weights / FILE_NAME).read_text(encoding="utf-8"))
-    output.parent.mkdir(parents=True, exist_ok=True)
-    # Beside the output, so that files can be moved there in one step.
-    with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as name:
-        folder = Path(name)
+    manifest = load_manifest(weights)
+    spec = manifest.models[SOURCE]
+    with Release(output) as release:
         if output.resolve() != weights.resolve():
-            for key, spec in load_manifest(weights).models.items():
-                shutil.copy(verify_weights(spec, weights), folder)
-                write_text(folder / f"{key}.md", model_card(spec))
-        target = Path(shutil.copy(file, folder / f"{KEY}.onnx"))
-        spec = load_manifest(weights).models[SOURCE]
+            for other in manifest.models.values():
+                shutil.copy(verify_weights(other, weights), release.folder)
+        target = Path(shutil.copy(file, release.folder / f"{KEY}.onnx"))
         pixels = {"validation": validation, "holdout": given.pixels("holdout")}
         if given.external is not None:
             pixels["external"] = given.pixels("external")
@@ -191,81 +184,52 @@ def _release(
             )
             for split, found in pixels.items()
         }
-        table = operating_table(scores["validation"].judged(), scores["holdout"].judged())
-        threshold = choose(table, DEFAULT_TARGET).threshold
-        evaluations = [
-            measure(split, {KEY: found}, {KEY: threshold}) for split, found in scores.items()
-        ]
-        for found in evaluations:
-            print_evaluation(found, target.name)
-        _check_elsewhere(row.quality, spec, evaluations, gate)
-        # What the student is and was trained on holds for this file too, nothing measured does.
-        kept = {k: v for k, v in content["models"][SOURCE].items() if k not in _NOT_MEASURED}
-        content["models"][KEY] = kept | {
-            "file": target.name,
-            "sha256": sha256(target),
-            "bytes": target.stat().st_size,
-            "temperature": row.temperature,
-            "metrics": {found.split: intervals(found.metrics[KEY]) for found in evaluations},
-            "operating_table": table_entry(table),
-            "latency": {},
-            "evidence": evidence_entry(
-                evidence(
-                    scores["validation"].judged(),
-                    scores["holdout"].judged(),
-                    threshold,
-                    read_groups(given.data, scores["holdout"].image_ids),
-                )
+        targets = measure_targets(scores, read_groups(given.data, scores["holdout"].image_ids))
+        melanoma = targets["melanoma"]
+        thresholds = {KEY: choose(melanoma.operating_table, DEFAULT_TARGET).threshold}
+        for split, found in scores.items():
+            metrics = {KEY: melanoma.metrics[split]}
+            print_evaluation(compare(split, {KEY: found}, thresholds, metrics), target.name)
+        _check_elsewhere(row.quality, spec, melanoma, gate)
+        # What the student is and was trained on holds for this file too, nothing measured does; its
+        # file alone gives a distance.
+        quantised = replace(
+            spec,
+            key=KEY,
+            file=target.name,
+            sha256=sha256(target),
+            bytes=target.stat().st_size,
+            temperature=row.temperature,
+            metrics=melanoma.metrics,
+            operating_table=melanoma.operating_table,
+            evidence=melanoma.evidence,
+            skin_cancer=targets["skin_cancer"],
+            ood=None,
+            quantisation=Quantisation(
+                command=command(),
+                git_commit=git_commit(),
+                from_sha256=spec.sha256,
+                settings=str(row.candidate),
+                onnxruntime=onnxruntime.__version__,
+                written=now(),
+                map_correlation=row.quality.map_correlation,
             ),
-            "quantisation": {
-                "from_sha256": spec.sha256,
-                "settings": str(row.candidate),
-                "onnxruntime": onnxruntime.__version__,
-                "command": command(),
-                "git_commit": git_commit(),
-                "written": now(),
-            },
-        }
-        write_json(folder / FILE_NAME, content)
-        content["models"][KEY]["latency"] = serve(
-            load_manifest(folder).models[KEY],
-            folder,
-            validation,
-            scores["validation"],
-            "python -m training quantize",
         )
-        write_json(folder / FILE_NAME, content)
-        manifest = load_manifest(folder)
-        write_text(folder / f"{KEY}.md", _card(manifest.models[KEY], row))
-        move(folder, output)
-    Console().print(f"Written: {output / target.name}, manifest and model card beside it")
-    return manifest
+        latency = serve(quantised, target, validation, scores["validation"], "training quantize")
+        models = manifest.models | {KEY: replace(quantised, latency=latency)}
+        return release.publish(replace(manifest, models=models))
 
 
-def _check_elsewhere(
-    quality: Quality, spec: ModelSpec, evaluations: list[Evaluation], gate: Gate
-) -> None:
+def _check_elsewhere(quality: Quality, spec: ModelSpec, found: Target, gate: Gate) -> None:
     """ExportError where images of other clinics, asked once, say that too much was lost."""
-    found = {evaluation.split: evaluation.metrics[KEY] for evaluation in evaluations}
-    if "external" not in found or "external" not in spec.metrics:
+    if "external" not in found.metrics or "external" not in spec.metrics:
         return
     found_here, before = (
-        replace(quality, external_roc_auc=metrics["roc_auc"].value)
-        for metrics in (found["external"], spec.metrics["external"])
+        replace(quality, external_roc_auc=metrics["external"]["roc_auc"].value)
+        for metrics in (found.metrics, spec.metrics)
     )
     if reasons := gate.reasons(found_here, before):
         raise ExportError(
             f"The best INT8 file on validation is not released: {'; '.join(reasons)}. Release "
             f"another {SOURCE}."
         )
-
-
-def _card(spec: ModelSpec, row: Row) -> str:
-    return f"""{model_card(spec)}
-## Quantisation
-
-Made from the {SOURCE} of the same release by ONNX Runtime's static quantisation (QDQ), without
-further training: {row.candidate}. Chosen on validation among the candidates of
-`training/candidates.py`. On validation the melanoma evidence maps correlate with the {SOURCE}'s by
-{row.quality.map_correlation:.3f} on average.
-"""

@@ -14,12 +14,12 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from mel_demo.decision.operating_point import DEFAULT_TARGET, OperatingPoint, choose
+from mel_demo.decision.operating_point import DEFAULT_TARGET
 from mel_demo.images import normalise
-from mel_demo.manifest import MELANOMA, Interval, OperatingRow, OperatingTable, Preprocessing, Rates
+from mel_demo.manifest import MELANOMA, Preprocessing
 from training.data.ham10000 import Images
 from training.errors import ExportError
-from training.measure.metrics import RULE, Judged, counts, ece, roc_auc
+from training.measure.metrics import ece, point_at, roc_auc
 from training.measure.scores import Scores, fit_temperature, open_session
 from training.provenance import sha256
 from training.release.int8 import Candidate, calibrate, float_graph, quantise
@@ -272,10 +272,10 @@ def _measure(
             f"{reference.maps.shape}: it was not kept."
         )
     judged = said.scores.judged()
-    point = _at_95(judged)
+    threshold, counted = point_at(judged, DEFAULT_TARGET)
     quality = Quality(
         roc_auc=roc_auc(judged),
-        specificity_at_95=point.row.validation.tn / point.row.validation.others,
+        specificity_at_95=counted.tn / counted.others,
         ece=ece(judged),
         map_correlation=correlation(said.maps, reference.maps),
         bytes=path.stat().st_size,
@@ -284,23 +284,12 @@ def _measure(
         candidate=candidate,
         quality=quality,
         temperature=said.scores.temperature,
-        threshold=point.threshold,
+        threshold=threshold,
         divergence=_divergence(reference.scores.probabilities(), said.scores.probabilities()),
         milliseconds=said.milliseconds,
         sha256=sha256(path),
         reasons=gate.reasons(quality, compared_with.quality) if gate else (),
     )
-
-
-def _at_95(judged: Judged) -> OperatingPoint:
-    """The served rule on a table without rates: their intervals would take longer than the file."""
-    thresholds = [float(t) for t in np.unique(judged.probability[judged.melanoma])[::-1]]
-    unknown = Interval(None, None, None)
-    rows = tuple(
-        OperatingRow(threshold, counted, counted, Rates(unknown, unknown, unknown, unknown))
-        for threshold, counted in zip(thresholds, counts(judged, thresholds), strict=True)
-    )
-    return choose(OperatingTable(RULE, rows, judged.lesions(), judged.lesions()), DEFAULT_TARGET)
 
 
 def correlation(maps: np.ndarray, reference: np.ndarray) -> float:

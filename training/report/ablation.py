@@ -6,7 +6,7 @@ Measures nothing: every number is from the runs' own records and metrics files.
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -15,33 +15,37 @@ from rich.console import Console
 from rich.table import Table
 
 from mel_demo.pictures.figures import COLOURS
+from training.files import write_json
+from training.learn.ablate import Cell
 from training.learn.run_folder import RunRecord, load_record, read_metrics
 from training.provenance import command, git_commit, now
-from training.recipe import Recipe
 
-METRICS = {
+_COMPARED = {
     "roc_auc": "melanoma ROC-AUC, higher is better",
     "balanced_accuracy": "balanced accuracy, higher is better",
     "cross_entropy": "cross-entropy (nats), lower is better",
 }
 
 
-class Cell(Protocol):
-    """A run of a grid; ``temperature`` and ``alpha`` are None without a teacher."""
+def write_comparison(
+    cells: Sequence[Cell], folder: Path, teachers: Sequence[Path], console: Console
+) -> dict[str, Any]:
+    """Print ``compare_cells``, and write it below ``folder`` as ablate.json and ablate.svg."""
+    found = compare_cells(cells, folder, teachers)
+    print_table(found, console)
+    write_json(folder / "ablate.json", found)
+    draw_comparison(found, folder / "ablate.svg")
+    console.print(f"{folder / 'ablate.json'} and ablate.svg beside it")
+    return found
 
-    name: str
-    recipe: Recipe
-    temperature: float | None
-    alpha: float | None
 
-
-def compare(cells: Sequence[Cell], folder: Path, teachers: Sequence[Path]) -> dict:
+def compare_cells(cells: Sequence[Cell], folder: Path, teachers: Sequence[Path]) -> dict[str, Any]:
     """What the finished ``cells`` below ``folder`` found on validation, as plain values.
 
     ``rows``: one for each (temperature, alpha), and one for the student alone, with ``runs`` (one
     a seed) and, over them, the ``mean`` and the ``spread`` (standard deviation, None for one seed)
-    of the metrics in METRICS. A run's metrics are those of its epoch with the best ROC-AUC: of the
-    weights it keeps. ``budget`` is what one run was given and what all took.
+    of the metrics in _COMPARED. A run's metrics are those of its epoch with the best ROC-AUC: of
+    the weights it keeps. ``budget`` is what one run was given and what all took.
     """
     grouped: dict[tuple[float | None, float | None], list[Cell]] = {}
     for cell in cells:
@@ -76,9 +80,11 @@ def compare(cells: Sequence[Cell], folder: Path, teachers: Sequence[Path]) -> di
     }
 
 
-def _row(key: tuple[float | None, float | None], cells: Sequence[Cell], folder: Path) -> dict:
+def _row(
+    key: tuple[float | None, float | None], cells: Sequence[Cell], folder: Path
+) -> dict[str, Any]:
     runs = [_run(folder / cell.name) for cell in cells]
-    values = {name: [run[name] for run in runs] for name in METRICS}
+    values = {name: [run[name] for run in runs] for name in _COMPARED}
     return {
         "name": "alone" if key[0] is None else cells[0].name,
         "temperature": key[0],
@@ -91,7 +97,7 @@ def _row(key: tuple[float | None, float | None], cells: Sequence[Cell], folder: 
     }
 
 
-def _run(folder: Path) -> dict:
+def _run(folder: Path) -> dict[str, Any]:
     record = load_record(folder)
     history = read_metrics(folder)
     return {
@@ -103,18 +109,18 @@ def _run(folder: Path) -> dict:
         "best_epoch": record.best_epoch,
         "images_seen": record.epochs * _images_an_epoch(record),
         "hours": record.hours,
-        **{name: history[f"validation_{name}"][record.best_epoch - 1] for name in METRICS},
+        **{name: history[f"validation_{name}"][record.best_epoch - 1] for name in _COMPARED},
     }
 
 
 def _images_an_epoch(record: RunRecord) -> int:
     """Whole batches only: the loop leaves out the rest."""
     batch_size = record.recipe["batch_size"]
-    return sum(record.sources.values()) // batch_size * batch_size
+    return sum((record.sources or {}).values()) // batch_size * batch_size
 
 
-def print_table(found: dict, console: Console) -> None:
-    """One line a row of ``compare``, and the budget below."""
+def print_table(found: dict[str, Any], console: Console) -> None:
+    """One line a row of ``compare_cells``, and the budget below."""
     several = len(found["rows"][0]["runs"])
     table = Table(
         "T", "alpha", "ROC-AUC", "balanced accuracy", "cross-entropy", "best epoch", "hours",
@@ -125,7 +131,7 @@ def print_table(found: dict, console: Console) -> None:
         table.add_row(
             "alone" if alone else f"{row['temperature']:g}",
             "" if alone else f"{row['alpha']:g}",
-            *(_shown(row["mean"][name], row["spread"][name]) for name in METRICS),
+            *(_shown(row["mean"][name], row["spread"][name]) for name in _COMPARED),
             ", ".join(str(run["best_epoch"]) for run in row["runs"]),
             f"{sum(run['hours'] for run in row['runs']):.2f}",
         )
@@ -137,8 +143,8 @@ def print_table(found: dict, console: Console) -> None:
     )
 
 
-def draw(found: dict, path: Path) -> None:
-    """Write ``compare``'s rows as a figure: one panel a metric, one line a row.
+def draw_comparison(found: dict[str, Any], path: Path) -> None:
+    """Write ``compare_cells``'s rows as a figure: one panel a metric, one line a row.
 
     Marks differ in shape as well as in colour, and the footer says what they are.
     """
@@ -152,8 +158,8 @@ def draw(found: dict, path: Path) -> None:
     # The salt and the absent date make the same numbers give the same file.
     with rc_context({"svg.hashsalt": "mel_demo", "font.size": 10}):
         figure = Figure(figsize=(10.5, 2.0 + 0.42 * len(rows)), layout="constrained")
-        panels = figure.subplots(1, len(METRICS), sharey=True)
-        for axes, (name, title) in zip(panels, METRICS.items(), strict=True):
+        panels = figure.subplots(1, len(_COMPARED), sharey=True)
+        for axes, (name, title) in zip(panels, _COMPARED.items(), strict=True):
             _panel(axes, rows, name)
             axes.set_title(title, fontsize=10)
         panels[0].set_yticks(range(len(rows)), labels)
@@ -166,7 +172,7 @@ def draw(found: dict, path: Path) -> None:
         figure.savefig(path, metadata={"Date": None})
 
 
-def _panel(axes: Axes, rows: Sequence[dict], name: str) -> None:
+def _panel(axes: Axes, rows: Sequence[dict[str, Any]], name: str) -> None:
     for place, row in enumerate(rows):
         alone = row["temperature"] is None
         colour, mark = (COLOURS["student"], "s") if alone else (COLOURS["teacher"], "o")
@@ -190,7 +196,7 @@ def _panel(axes: Axes, rows: Sequence[dict], name: str) -> None:
     axes.tick_params(axis="y", length=0)
 
 
-def _budget(found: dict) -> str:
+def _budget(found: dict[str, Any]) -> str:
     budget = found["budget"]
     seen = f"{budget['images_seen']:,}".replace(",", " ")
     return (

@@ -1,6 +1,6 @@
 """How far probabilities can be taken at their word, before and after the temperature.
 
-Scores validation, fits, draws. The fit itself is in ``calibrate``; ``export`` uses the same one.
+Scores validation, fits, draws. The fit itself is in ``measure.scores``; ``export`` uses it too.
 """
 
 from dataclasses import asdict, dataclass, replace
@@ -23,12 +23,21 @@ from training.words import show
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """One model on validation; ``before`` and ``after`` hold ECE, Brier score and log-loss."""
+class Errors:
+    """Of a model's melanoma probabilities."""
+
+    ece: Interval
+    brier: Interval
+    log_loss: float
+
+
+@dataclass(frozen=True)
+class TemperatureFit:
+    """One model on validation."""
 
     temperature: float
-    before: dict[str, Interval | float]
-    after: dict[str, Interval | float]
+    before: Errors
+    after: Errors
 
 
 def write_calibration(
@@ -36,7 +45,7 @@ def write_calibration(
     output: Path,
     weights: Path | None = None,
     runs: dict[str, Path] | None = None,
-) -> dict[str, Calibration]:
+) -> dict[str, TemperatureFit]:
     """Fit every model of ``weights``, or of ``runs`` (folders by role), on validation.
 
     Writes a figure to ``output`` (.svg) and the numbers beside it (.json). Raises DataError for
@@ -46,10 +55,11 @@ def write_calibration(
         scored = score_weights(load_weights(weights, given), weights, given.pixels("validation"))
     else:
         scored = {role: score_run(run, given, "validation") for role, run in (runs or {}).items()}
-    found = {key: calibration(model) for key, model in scored.items()}
+    found = {key: fit_and_measure(model) for key, model in scored.items()}
     table = Table("validation", "temperature", "ECE before", "after", "Brier before", "after")
     for key, model in found.items():
-        cells = [show(values[name]) for name in ("ece", "brier") for values in _both(model)]
+        before, after = model.before, model.after
+        cells = [show(x) for x in (before.ece, after.ece, before.brier, after.brier)]
         table.add_row(key, f"{model.temperature:.3f}", *cells)
     Console().print(table)
     plain, fitted = (
@@ -59,10 +69,10 @@ def write_calibration(
         }
         for temperature in (lambda _: 1.0, lambda key: found[key].temperature)
     )
-    figure = plots.reliability(fitted, before=plain)
+    figure = plots.reliability_diagram(fitted, before=plain)
     alt = "Reliability on validation: " + "; ".join(
-        f"{key} at temperature {model.temperature:.2f}, ECE {show(model.after['ece'])} after "
-        f"{show(model.before['ece'])}"
+        f"{key} at temperature {model.temperature:.2f}, ECE {show(model.after.ece)} after "
+        f"{show(model.before.ece)}"
         for key, model in found.items()
     )
     write_text(output, svg.standalone(figure, output.stem, alt))
@@ -81,23 +91,22 @@ def write_calibration(
     return found
 
 
-def calibration(model: Scored) -> Calibration:
+def fit_and_measure(model: Scored) -> TemperatureFit:
     """Errors of a model's probabilities at temperature 1 and at the fitted one."""
     scores = model.scores
     fitted = fit_temperature(scores.logits, scores.labels)
     bootstrap = Bootstrap(scores.lesion_ids)
     weights, lesions = bootstrap.image_weights(), len(np.unique(scores.lesion_ids))
 
-    def errors(temperature: float) -> dict[str, Interval | float]:
+    def errors(temperature: float) -> Errors:
         judged = replace(scores, temperature=temperature).judged()
-        return {
-            "ece": interval(ece(judged), ece(judged, weights), lesions, centred=True),
-            "brier": interval(brier(judged), brier(judged, weights), lesions),
-            "log_loss": melanoma_log_loss(scores.logits, scores.labels, temperature),
-        }
+        of_ece, of_brier = (
+            (float(metric(judged)), np.asarray(metric(judged, weights))) for metric in (ece, brier)
+        )
+        return Errors(
+            ece=interval(*of_ece, lesions, centred=True),
+            brier=interval(*of_brier, lesions),
+            log_loss=melanoma_log_loss(scores.logits, scores.labels, temperature),
+        )
 
-    return Calibration(fitted, errors(1.0), errors(fitted))
-
-
-def _both(found: Calibration) -> tuple[dict, dict]:
-    return found.before, found.after
+    return TemperatureFit(fitted, errors(1.0), errors(fitted))

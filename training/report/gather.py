@@ -23,7 +23,7 @@ from training.measure.evaluate import (
 
 
 @dataclass(frozen=True, eq=False)
-class Findings:
+class Gathered:
     """Models by key (``scored``, ``evaluation``), runs by role (``records``, ``histories``).
 
     ``manifest``: of the released files, None where the runs themselves were scored.
@@ -44,7 +44,7 @@ class Findings:
         return self.evaluation.split
 
 
-def gather(runs: dict[str, Path], weights: Path | None, given: Measurable, split: str) -> Findings:
+def gather(runs: dict[str, Path], weights: Path | None, given: Measurable, split: str) -> Gathered:
     """Score ``weights``, or without them the ``runs`` (folders by role), on ``split``.
 
     Images of another split than "validation" are read only when asked for. Raises RunError for a
@@ -57,11 +57,11 @@ def gather(runs: dict[str, Path], weights: Path | None, given: Measurable, split
         for role, record in records.items():
             _check_released(runs[role], record, manifest.models[role])
     histories = {role: read_metrics(folder) for role, folder in runs.items()}
-    if manifest is not None:
+    if manifest is not None and weights is not None:
         scored = score_weights(manifest, weights, given.pixels(split))
     else:
         scored = {role: score_run(folder, given, split) for role, folder in runs.items()}
-    return Findings(
+    return Gathered(
         scored=scored,
         evaluation=measure_scored(split, scored),
         records=records,
@@ -86,7 +86,7 @@ def _check_released(folder: Path, record: RunRecord, spec: ModelSpec) -> None:
         "architecture": (record.architecture, spec.architecture),
         "commit": (record.git_commit, spec.source_commit),
         **{
-            name: (getattr(record, name), spec.training.get(name))
+            name: (getattr(record, name), getattr(spec.training, name))
             for name in ("epochs", "best_epoch", "seed", "hours")
         },
     }

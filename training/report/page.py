@@ -1,19 +1,17 @@
 """One page about a run, a pair of runs or the released files: figures, mistakes, where from.
 
-HTML is one file for the researcher's own use; Markdown, with the figures in a folder beside it, is
-for publishing and never holds an image of the data set. Knows the page; the numbers come from
-``findings``, the figures from ``panels``.
+Markdown, with the figures in a folder beside it. Thumbnails of mistakes are for the researcher's
+own use: the data set's images may not be redistributed. Knows the page; the numbers come from
+``gather``, the figures from ``sections``.
 """
 
-import base64
-import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import numpy as np
 import yaml
-from markupsafe import Markup
 from PIL import Image
 from rich.console import Console
 
@@ -21,14 +19,14 @@ from mel_demo.manifest import CLASS_NAMES, ModelSpec
 from training.data.measurable import Measurable
 from training.data.splits import SPLITS
 from training.errors import TrainingError
-from training.files import write_text
+from training.files import replacing, write_text
 from training.learn.run_folder import RunRecord
 from training.measure.evaluate import HOLDOUT_NOTE
 from training.provenance import command, git_commit, now, sha256, short_name
-from training.release.folder import DOI, LICENCE, NAME
+from training.release.described import DOI, LICENCE, NAME
 from training.report import svg
-from training.report.gather import Findings, gather
-from training.report.plots import NAMES
+from training.report.gather import Gathered, gather
+from training.report.plots import CALLED
 from training.report.sections import class_counts, listed, sections, worst
 from training.words import AGREEMENT, DIAGNOSES, METRICS, PERCENT, megabytes, percent, show
 
@@ -52,48 +50,41 @@ def write_report(
     runs: dict[str, Path],
     weights: Path | None = None,
     split: str = "validation",
-    images: bool = True,
+    images: bool = False,
     count: int = WORST,
 ) -> None:
     """Write the page of ``weights``, or without them of ``runs`` (folders by role).
 
-    ``output``: a name ending in .html, or in .md, whose figures go to a folder of that name
-    without suffix. ``images``: embed thumbnails of the worst mistakes (HTML alone). ``count``:
-    mistakes of each kind. Raises TrainingError for another suffix, and as ``gather``; nothing is
-    written then.
+    ``output``: a name ending in .md; figures go to a folder of that name without suffix.
+    ``images``: thumbnails of the worst mistakes go there too. ``count``: mistakes of each kind.
+    Raises TrainingError for another suffix, and as ``gather``; nothing is written then.
     """
-    if output.suffix not in (".html", ".md"):
+    if output.suffix != ".md":
         raise TrainingError(
-            f"{output} ends in {output.suffix or 'nothing'!r}: the page is written as .html, with "
-            "everything in one file, or as .md, with figures in a folder beside it."
+            f"{output} ends in {output.suffix or 'nothing'!r}: the page is Markdown, with its "
+            "figures in a folder beside it. Give a name that ends in .md."
         )
     if not runs and weights is None:
         raise TrainingError("Nothing to report on: give --teacher, --student or --weights.")
     if count < 1:
         raise TrainingError(f"{count} mistakes of each kind cannot be shown: give 1 or more.")
-    findings = gather(runs, weights, given, split)
-    html = output.suffix == ".html"
-    page = _content(findings, runs, weights, given.splits, images and html, count)
+    gathered = gather(runs, weights, given, split)
     folder = output.with_suffix("")
+    page = _content(gathered, runs, weights, given.splits, folder if images else None, count)
     for section in page["sections"]:
         for panel in section.panels:
-            if html:
-                page["figures"][panel.name] = Markup(
-                    svg.inline(panel.figure, panel.name, panel.alt)
-                )
-            else:
-                file = folder / f"{panel.name}.svg"
-                write_text(file, svg.standalone(panel.figure, panel.name, panel.alt))
-                page["figures"][panel.name] = f"{folder.name}/{file.name}"
+            file = folder / f"{panel.name}.svg"
+            write_text(file, svg.standalone(panel.figure, panel.name, panel.alt))
+            page["figures"][panel.name] = f"{folder.name}/{file.name}"
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=html,
+        autoescape=False,  # Markdown, in which only the alternative texts are HTML
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    write_text(output, environment.get_template(f"report{output.suffix}").render(page))
+    write_text(output, environment.get_template("report.md").render(page))
     console = Console(highlight=False)
     if split == "holdout":
         console.print(HOLDOUT_NOTE, style="yellow")
@@ -101,24 +92,24 @@ def write_report(
 
 
 def _content(
-    findings: Findings,
+    gathered: Gathered,
     runs: dict[str, Path],
     weights: Path | None,
     splits: Path,
-    images: bool,
+    thumbnails: Path | None,
     count: int,
-) -> dict:
-    """What both templates show."""
-    found, keys = findings.evaluation, list(findings.scored)
-    judged = next(iter(findings.scored.values())).scores.judged()
-    title = listed([NAMES[key] for key in keys])
+) -> dict[str, Any]:
+    """What the template shows; ``thumbnails``: folder that they are written to, if at all."""
+    found, keys = gathered.evaluation, list(gathered.scored)
+    judged = next(iter(gathered.scored.values())).scores.judged()
+    title = listed([CALLED[key] for key in keys])
     return {
         "title": f"{title[0].upper()}{title[1:]} on {found.split}",
         "split": found.split,
         "split_size": f"{found.images} images ({int(judged.melanoma.sum())} melanomas) of "
         f"{found.lesions} lesions",
         "holdout_note": HOLDOUT_NOTE if found.split == "holdout" else None,
-        "models": [(key, NAMES[key], _architecture(findings, key)) for key in keys],
+        "models": [(key, CALLED[key], _architecture(gathered, key)) for key in keys],
         "metrics": [
             (words, [show(found.metrics[key][name], name in PERCENT) for key in keys])
             for name, words in METRICS.items()
@@ -128,13 +119,13 @@ def _content(
             for name, words in AGREEMENT.items()
             if name in found.agreement
         ],
-        "sections": sections(findings),
+        "sections": sections(gathered),
         "figures": {},
         "splits": SPLITS,
-        "classes": _class_rows(findings),
-        "without_curves": not findings.histories,
-        "mistakes": _mistakes(findings, count, images),
-        "images": images,
+        "classes": _class_rows(gathered),
+        "without_curves": not gathered.histories,
+        "mistakes": _mistakes(gathered, count, thumbnails),
+        "images": thumbnails is not None,
         "licence": f"{NAME}, Tschandl et al. 2018, doi {DOI}, {LICENCE}",
         "origin": [
             ("Command", command()),
@@ -142,19 +133,19 @@ def _content(
             ("Written", now()),
             ("Splits", f"{splits.name}, SHA-256 {sha256(splits)}"),
         ],
-        "sources": _sources(findings, runs, weights),
+        "sources": _sources(gathered, runs, weights),
     }
 
 
-def _architecture(findings: Findings, key: str) -> str:
-    if findings.manifest is not None:
-        return findings.manifest.models[key].architecture
-    return findings.records[key].architecture
+def _architecture(gathered: Gathered, key: str) -> str:
+    if gathered.manifest is not None:
+        return gathered.manifest.models[key].architecture
+    return gathered.records[key].architecture
 
 
-def _class_rows(findings: Findings) -> list[tuple[str, list[str]]]:
+def _class_rows(gathered: Gathered) -> list[tuple[str, list[str]]]:
     """Each class, and all, with "images / lesions" of each split."""
-    found = class_counts(findings.rows)
+    found = class_counts(gathered.rows)
     rows = [
         (dx, [f"{found[split][dx][0]} / {found[split][dx][1]}" for split in SPLITS])
         for dx in CLASS_NAMES
@@ -163,31 +154,33 @@ def _class_rows(findings: Findings) -> list[tuple[str, list[str]]]:
     return [*rows, ("all", [f"{images} / {lesions}" for images, lesions in sums])]
 
 
-def _mistakes(findings: Findings, count: int, images: bool) -> list[dict]:
+def _mistakes(gathered: Gathered, count: int, thumbnails: Path | None) -> list[dict[str, Any]]:
     """For each model its worst mistakes, each with what every model said of it."""
-    scores = {key: found.scores for key, found in findings.scored.items()}
+    scores = {key: found.scores for key, found in gathered.scored.items()}
     judged = {key: found.judged() for key, found in scores.items()}
-    thresholds = findings.evaluation.thresholds
+    thresholds = gathered.evaluation.thresholds
     first = next(iter(scores.values()))
     pixels = None
-    if images:
+    if thumbnails is not None:
         preprocessing = (
-            next(iter(findings.manifest.models.values()))
-            if findings.manifest is not None
-            else next(iter(findings.records.values()))
+            next(iter(gathered.manifest.models.values()))
+            if gathered.manifest is not None
+            else next(iter(gathered.records.values()))
         ).preprocessing
-        pixels = findings.pixels.prepared(preprocessing)
+        pixels = gathered.pixels.prepared(preprocessing)
 
     def shown(row: int) -> Shown:
         said = []
         for key, found in judged.items():
             probability = float(found.probability[row])
-            said.append((key, NAMES[key], percent(probability), probability >= thresholds[key]))
+            said.append((key, CALLED[key], percent(probability), probability >= thresholds[key]))
         return Shown(
             image_id=first.image_ids[row],
             diagnosis=DIAGNOSES[CLASS_NAMES[first.labels[row]]],
             said=tuple(said),
-            thumbnail=None if pixels is None else _data_url(pixels[row]),
+            thumbnail=None
+            if pixels is None or thumbnails is None
+            else _thumbnail(pixels[row], thumbnails / f"{first.image_ids[row]}.jpg"),
         )
 
     listed = []
@@ -198,7 +191,7 @@ def _mistakes(findings: Findings, count: int, images: bool) -> list[dict]:
         listed.append(
             {
                 "key": key,
-                "model": NAMES[key],
+                "model": CALLED[key],
                 "threshold": percent(thresholds[key]),
                 "lists": (
                     (
@@ -217,27 +210,29 @@ def _mistakes(findings: Findings, count: int, images: bool) -> list[dict]:
     return listed
 
 
-def _data_url(pixels: np.ndarray) -> str:
-    """The view a model sees, uint8 (S, S, 3), as a JPEG in a data URL."""
-    written = io.BytesIO()
-    Image.fromarray(pixels).save(written, "JPEG", quality=85)
-    return f"data:image/jpeg;base64,{base64.b64encode(written.getvalue()).decode('ascii')}"
+def _thumbnail(pixels: np.ndarray, path: Path) -> str:
+    """Write the view a model sees, uint8 (S, S, 3); how the page names it."""
+    with replacing(path) as file:
+        Image.fromarray(pixels).save(file, "JPEG", quality=85)
+    return f"{path.parent.name}/{path.name}"
 
 
-def _sources(findings: Findings, runs: dict[str, Path], weights: Path | None) -> list[dict]:
+def _sources(
+    gathered: Gathered, runs: dict[str, Path], weights: Path | None
+) -> list[dict[str, Any]]:
     """Where each model comes from: rows of name and value, and the whole recipe if known."""
     listed = []
-    for key, scored in findings.scored.items():
-        record = findings.records.get(key)
+    for key, scored in gathered.scored.items():
+        record = gathered.records.get(key)
         rows = (
-            _released_rows(findings.manifest.models[key])
-            if findings.manifest is not None
-            else _run_rows(record, runs[key])
+            _released_rows(gathered.manifest.models[key])
+            if gathered.manifest is not None
+            else _run_rows(gathered.records[key], runs[key])
         )
         recipe = yaml.safe_dump(record.recipe, sort_keys=False) if record is not None else None
         rows.append(("Threshold", f"{scored.threshold:.6f}"))
         rows.append(("Temperature", f"{scored.scores.temperature:g}"))
-        listed.append({"key": key, "model": NAMES[key], "rows": rows, "recipe": recipe})
+        listed.append({"key": key, "model": CALLED[key], "rows": rows, "recipe": recipe})
     return listed
 
 
@@ -268,16 +263,8 @@ def _released_rows(spec: ModelSpec) -> list[tuple[str, str]]:
         ("Architecture", f"{spec.architecture}, {spec.parameters:,} parameters"),
         ("Recipe", spec.recipe),
         ("Trained at commit", spec.source_commit),
-        ("Starting weights", str(training.get("init", "not recorded"))),
-        (
-            "Epochs",
-            f"{training.get('epochs', 'not recorded')}, "
-            f"kept: {training.get('best_epoch', 'not recorded')}",
-        ),
-        ("Seed", str(training.get("seed", "not recorded"))),
-        (
-            "Time",
-            f"{training.get('hours', 'not recorded')} h on "
-            f"{training.get('hardware', 'a machine not recorded')}",
-        ),
+        ("Starting weights", training.init),
+        ("Epochs", f"{training.epochs}, kept: {training.best_epoch or 'not recorded'}"),
+        ("Seed", str(training.seed)),
+        ("Time", f"{training.hours} h on {training.hardware}"),
     ]

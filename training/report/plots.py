@@ -1,8 +1,7 @@
 """The report's figures: numbers in, a Matplotlib figure out. Knows no file, no model and no page.
 
 One small panel each, of one size, so that its text is readable on a phone and three stand beside
-each other on a desk. Models are told apart by colour and dash, truth by colour and marker. Colours
-are those of PALETTE alone: ``training.report.svg`` swaps them for the reader's theme.
+each other on a desk. Models are told apart by colour and dash, truth by colour and marker.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +23,7 @@ from mel_demo.pictures.figures import COLOURS
 from training.data.splits import SPLITS
 from training.measure.metrics import ECE_BINS, Judged
 
-PALETTE = {
+_PALETTE = {
     "ink": "#1b2130",
     "muted": "#525866",
     "line": "#d9dde4",
@@ -37,7 +36,7 @@ PALETTE = {
     "validation": "#56b4e9",
     "holdout": "#e69f00",
 }
-STYLE = {
+_STYLE = {
     "font.size": 10.5,
     "axes.titlesize": 10.5,
     "axes.labelsize": 10.5,
@@ -46,25 +45,25 @@ STYLE = {
     "legend.fontsize": 9.5,
     "legend.frameon": False,
     "legend.handlelength": 2.4,
-    "text.color": PALETTE["ink"],
-    "axes.labelcolor": PALETTE["ink"],
-    "axes.edgecolor": PALETTE["muted"],
+    "text.color": _PALETTE["ink"],
+    "axes.labelcolor": _PALETTE["ink"],
+    "axes.edgecolor": _PALETTE["muted"],
     "axes.linewidth": 0.8,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.axisbelow": True,
     "axes.grid": True,
-    "grid.color": PALETTE["line"],
+    "grid.color": _PALETTE["line"],
     "grid.linewidth": 0.7,
-    "xtick.color": PALETTE["muted"],
-    "ytick.color": PALETTE["muted"],
-    "xtick.labelcolor": PALETTE["ink"],
-    "ytick.labelcolor": PALETTE["ink"],
+    "xtick.color": _PALETTE["muted"],
+    "ytick.color": _PALETTE["muted"],
+    "xtick.labelcolor": _PALETTE["ink"],
+    "ytick.labelcolor": _PALETTE["ink"],
     "lines.linewidth": 1.8,
     "figure.constrained_layout.use": True,
 }
-SIZE = (4.8, 3.9)  # inches: 346 points, about the width of a phone's screen in CSS pixels
-NAMES = {"teacher": "teacher", "student": "student", "student_int8": "student INT8"}
+_SIZE = (4.8, 3.9)  # inches: 346 points, about the width of a phone's screen in CSS pixels
+CALLED = {"teacher": "teacher", "student": "student", "student_int8": "student INT8"}
 _DASHES = {"teacher": "-", "student": (0, (5, 2)), "student_int8": (0, (1.2, 1.5))}
 _MARKERS = {"teacher": "o", "student": "s", "student_int8": "D"}
 _AREAS = {"teacher": 3.0, "student": 1.0, "student_int8": 0.35}  # marks on one spot all show
@@ -77,8 +76,8 @@ def _styled(draw: Callable[..., None]) -> Callable[..., Figure]:
 
     @wraps(draw)
     def drawn(*arguments, **options) -> Figure:
-        with matplotlib.rc_context(STYLE):
-            figure = Figure(figsize=SIZE)
+        with matplotlib.rc_context(_STYLE):
+            figure = Figure(figsize=_SIZE)
             draw(figure.subplots(), *arguments, **options)
             return figure
 
@@ -97,7 +96,7 @@ def epochs(
         numbers = np.arange(1, len(values) + 1)
         # A line of one point would not be seen.
         marker = _MARKERS[key] if len(values) == 1 and not kept else None
-        axes.plot(numbers, values, marker=marker, label=NAMES[key], **_line(key))
+        axes.plot(numbers, values, marker=marker, label=CALLED[key], **_line(key))
         if kept:
             _dot(axes, key, kept[key], values[kept[key] - 1])
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
@@ -113,10 +112,10 @@ def roc(
     areas: Mapping[str, float],
 ) -> None:
     """ROC curves; ``points``: sensitivity and specificity at the 95 % setting, as whiskers."""
-    axes.plot([0, 100], [0, 100], color=PALETTE["line"], linewidth=1)
+    axes.plot([0, 100], [0, 100], color=_PALETTE["line"], linewidth=1)
     for key, found in judged.items():
         false_alarms, caught, _ = roc_curve(found.melanoma, found.probability)
-        label = f"{NAMES[key]}, area {areas[key]:.3f}"
+        label = f"{CALLED[key]}, area {areas[key]:.3f}"
         axes.plot(100 * false_alarms, 100 * caught, label=label, **_line(key))
     for key, (sensitivity, specificity) in points.items():
         x, y = 100 * (1 - specificity.value), 100 * sensitivity.value
@@ -141,10 +140,10 @@ def measured_roc(axes: Axes, tables: Mapping[str, OperatingTable]) -> None:
         rows = [row.holdout for row in table.rows]
         false_alarms = [0, *(100 * row.fp / row.others for row in rows), 100]
         caught = [0, *(100 * row.tp / row.melanomas for row in rows), 100]
-        axes.step(false_alarms, caught, where="post", label=NAMES[key], **_line(key))
+        axes.step(false_alarms, caught, where="post", label=CALLED[key], **_line(key))
         chosen = choose(table, DEFAULT_TARGET).row.holdout
         _dot(axes, key, 100 * chosen.fp / chosen.others, 100 * chosen.tp / chosen.melanomas)
-    axes.plot([0, 100], [0, 100], color=PALETTE["line"], linewidth=1)
+    axes.plot([0, 100], [0, 100], color=_PALETTE["line"], linewidth=1)
     _percent(axes, "false alarms, % of the other images", "melanomas caught, %")
     axes.legend(loc="lower right")
 
@@ -159,11 +158,11 @@ def precision_recall(
     """Precision against recall; ``points``: images at the 95 % setting."""
     for key, found in judged.items():
         precision, recall, _ = precision_recall_curve(found.melanoma, found.probability)
-        label = f"{NAMES[key]}, average {averages[key]:.3f}"
+        label = f"{CALLED[key]}, average {averages[key]:.3f}"
         axes.step(100 * recall, 100 * precision, where="post", label=label, **_line(key))
         share = 100 * float(found.melanoma.mean())
-    axes.axhline(share, color=PALETTE["muted"], linewidth=1, linestyle=":", zorder=1)
-    axes.text(1, share + 1.5, "melanomas among all images", color=PALETTE["muted"], fontsize=9)
+    axes.axhline(share, color=_PALETTE["muted"], linewidth=1, linestyle=":", zorder=1)
+    axes.text(1, share + 1.5, "melanomas among all images", color=_PALETTE["muted"], fontsize=9)
     for key, counts in points.items():
         if not counts.tp + counts.fp:  # nothing referred has no precision
             continue
@@ -174,20 +173,20 @@ def precision_recall(
 
 
 @_styled
-def reliability(
+def reliability_diagram(
     axes: Axes, judged: Mapping[str, Judged], before: Mapping[str, Judged] | None = None
 ) -> None:
     """Share of melanomas in ECE_BINS bins of equal width; a dot's area grows with its images.
 
     ``before``: the same models without their temperature, drawn thin.
     """
-    axes.plot([0, 100], [0, 100], color=PALETTE["muted"], linewidth=1, linestyle=":")
+    axes.plot([0, 100], [0, 100], color=_PALETTE["muted"], linewidth=1, linestyle=":")
     for key, found in (before or {}).items():
         share, mean = calibration_curve(found.melanoma, found.probability, n_bins=ECE_BINS)
         axes.plot(
             100 * mean,
             100 * share,
-            label=f"{NAMES[key]}, before",
+            label=f"{CALLED[key]}, before",
             alpha=0.6,
             **_line(key) | {"linewidth": 1},
         )
@@ -197,14 +196,14 @@ def reliability(
         edges = np.linspace(0, 1, ECE_BINS + 1)
         images = np.bincount(np.searchsorted(edges[1:-1], found.probability))
         images = images[images > 0] / len(found.probability)
-        axes.plot(100 * mean, 100 * share, label=NAMES[key], **_line(key))
+        axes.plot(100 * mean, 100 * share, label=CALLED[key], **_line(key))
         axes.scatter(
             100 * mean,
             100 * share,
             s=18 + 200 * images,
             marker=_MARKERS[key],
             color=_colour(key),
-            edgecolor=PALETTE["paper"],
+            edgecolor=_PALETTE["paper"],
             linewidth=0.7,
             zorder=3,
         )
@@ -227,8 +226,8 @@ def histogram(axes: Axes, judged: Judged, threshold: float, key: str) -> None:
             {"histtype": "step", "linewidth": 1.5},
         ):
             weights = np.full(len(found), 100 / len(found))
-            axes.hist(found, edges, weights=weights, color=PALETTE[colour], **style)
-    _threshold(axes.axvline, key, threshold, label=f"{NAMES[key]}'s threshold")
+            axes.hist(found, edges, weights=weights, color=_PALETTE[colour], **style)
+    _threshold(axes.axvline, key, threshold, label=f"{CALLED[key]}'s threshold")
     _log_odds_axis(axes, "x", (low, high))
     axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.grid(visible=False, axis="x")
@@ -266,13 +265,13 @@ def confusion(axes: Axes, matrix: np.ndarray, key: str) -> None:
                 ha="center",
                 va="center",
                 fontsize=7.5,
-                color=PALETTE["muted"],
+                color=_PALETTE["muted"],
             )
     middles = np.arange(len(CLASS_NAMES)) + 0.5
     axes.set(
         xlim=(0, len(CLASS_NAMES)),
         ylim=(len(CLASS_NAMES), 0),
-        xlabel=f"most probable class, by the {NAMES[key]}",
+        xlabel=f"most probable class, by the {CALLED[key]}",
         ylabel="true class",
     )
     axes.set_xticks(middles, CLASS_NAMES)
@@ -290,7 +289,7 @@ def scatter(axes: Axes, judged: Mapping[str, Judged], thresholds: Mapping[str, f
     melanoma = judged["teacher"].melanoma
     x, y = (_log_odds(judged[key].probability) for key in ("teacher", "student"))
     low, high = _range(*(found.probability for found in judged.values()))
-    axes.plot([low, high], [low, high], color=PALETTE["line"], linewidth=1, zorder=1)
+    axes.plot([low, high], [low, high], color=_PALETTE["line"], linewidth=1, zorder=1)
     for truth, colour, label, marker in (
         (~melanoma, "other", "others", "o"),
         (melanoma, "melanoma", "melanomas", "^"),
@@ -299,7 +298,7 @@ def scatter(axes: Axes, judged: Mapping[str, Judged], thresholds: Mapping[str, f
             x[truth],
             y[truth],
             marker,
-            color=PALETTE[colour],
+            color=_PALETTE[colour],
             markersize=3.6 if marker == "^" else 2.6,
             markeredgewidth=0,
             alpha=0.85 if marker == "^" else 0.5,
@@ -323,7 +322,7 @@ def classes(axes: Axes, counts: Mapping[str, Mapping[str, int]], unit: str) -> N
     ends = np.zeros(len(CLASS_NAMES))
     for split in SPLITS:
         values = np.array([counts[split][dx] for dx in CLASS_NAMES])
-        axes.barh(places, values, 0.68, ends, color=PALETTE[split], label=split)
+        axes.barh(places, values, 0.68, ends, color=_PALETTE[split], label=split)
         ends += values
     for place, end in zip(places, ends, strict=True):
         axes.annotate(
@@ -354,7 +353,7 @@ def _dot(axes: Axes, key: str, x: float, y: float) -> None:
         _MARKERS[key],
         color=_colour(key),
         markersize=8 * _AREAS[key] ** 0.5,
-        markeredgecolor=PALETTE["paper"],
+        markeredgecolor=_PALETTE["paper"],
         markeredgewidth=1.2,
         zorder=4,
         clip_on=False,

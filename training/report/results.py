@@ -62,7 +62,7 @@ def _row(spec: ModelSpec) -> str:
         show(found["specificity_at_95"], percent=True),
         show(found["ece"]),
         f"{megabytes(spec.bytes)} MB",
-        f"{spec.latency['milliseconds']:.1f} ms",
+        f"{spec.latency.milliseconds:.1f} ms",
     ]
     return f"| {' | '.join(cells)} |"
 
@@ -77,17 +77,17 @@ def _explained(manifest: Manifest) -> str:
         if agreed
         else ""
     )
-    aside = spec.data.get("external")
+    aside = spec.data.external
     elsewhere = (
-        f" Other clinics: ROC-AUC on {aside['images']} images of {aside['name']} "
-        f"({aside['melanomas']} melanomas), which no training saw either."
+        f" Other clinics: ROC-AUC on {aside.images} images of {aside.name} "
+        f"({aside.melanomas} melanomas), which no training saw either."
         if aside
         else ""
     )
     return (
-        f"Melanoma against the rest on the holdout split of {spec.data['name']}: {counts.images} "
+        f"Melanoma against the rest on the holdout split of {spec.data.name}: {counts.images} "
         f"images ({counts.melanomas} melanomas) of {lesions.melanoma + lesions.other} lesions that "
         "no training saw. Sensitivity and specificity at the 95 % setting, the largest threshold "
         "that catches at least 95 % of the validation melanomas; in brackets 95 % intervals by "
-        f"bootstrap over lesions.{elsewhere}{agreement} Milliseconds: {spec.latency['note']}."
+        f"bootstrap over lesions.{elsewhere}{agreement} Milliseconds: {spec.latency.note}."
     )

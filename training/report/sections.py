@@ -1,9 +1,11 @@
-"""The report's figures with their words: findings in, sections of captioned figures out.
+"""What the report shows: sections of captioned figures, and each model's worst mistakes.
 
 Knows what a reader must be told to read a figure; how it is drawn stands in ``plots``.
 """
 
+import math
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,8 +17,8 @@ from mel_demo.manifest import CLASS_NAMES, Interval
 from training.data.splits import SPLITS, Row
 from training.measure.metrics import Judged, counts
 from training.report import plots
-from training.report.gather import Findings
-from training.report.plots import NAMES
+from training.report.gather import Gathered
+from training.report.plots import CALLED
 from training.words import DIAGNOSES, percent, show
 
 
@@ -41,17 +43,17 @@ class Section:
     panels: tuple[Panel, ...]
 
 
-def sections(findings: Findings) -> list[Section]:
+def sections(gathered: Gathered) -> list[Section]:
     """Every section of figures, in the order of the page; without runs none of training."""
-    judged = {key: found.scores.judged() for key, found in findings.scored.items()}
-    found = [_data(findings)]
-    if findings.histories:
-        found.append(_training(findings))
+    judged = {key: found.scores.judged() for key, found in gathered.scored.items()}
+    found = [_data(gathered)]
+    if gathered.histories:
+        found.append(_training(gathered))
     return [
         *found,
-        _ranking(findings, judged),
-        _probabilities(findings, judged),
-        _classes(findings),
+        _ranking(gathered, judged),
+        _probabilities(gathered, judged),
+        _classes(gathered),
     ]
 
 
@@ -67,8 +69,8 @@ def class_counts(rows: list[Row]) -> dict[str, dict[str, tuple[int, int]]]:
     }
 
 
-def _data(findings: Findings) -> Section:
-    found = class_counts(findings.rows)
+def _data(gathered: Gathered) -> Section:
+    found = class_counts(gathered.rows)
     panels = []
     for place, unit in enumerate(("images", "lesions")):
         numbers = {
@@ -96,17 +98,17 @@ def _data(findings: Findings) -> Section:
     )
 
 
-def _training(findings: Findings) -> Section:
-    kept = {role: record.best_epoch for role, record in findings.records.items()}
+def _training(gathered: Gathered) -> Section:
+    kept = {role: record.best_epoch for role, record in gathered.records.items()}
 
     def history(column: str) -> dict[str, list[float]]:
-        return {role: columns[column] for role, columns in findings.histories.items()}
+        return {role: columns[column] for role, columns in gathered.histories.items()}
 
     def last(column: str) -> str:
-        return listed(f"{NAMES[r]} {v[0]:.3g} to {v[-1]:.3g}" for r, v in history(column).items())
+        return listed(f"{CALLED[r]} {v[0]:.3g} to {v[-1]:.3g}" for r, v in history(column).items())
 
     best = listed(
-        f"{NAMES[role]} {values[kept[role] - 1]:.3f} in epoch {kept[role]} of {len(values)}"
+        f"{CALLED[role]} {values[kept[role] - 1]:.3f} in epoch {kept[role]} of {len(values)}"
         for role, values in history("validation_roc_auc").items()
     )
     lines = (
@@ -140,27 +142,27 @@ def _training(findings: Findings) -> Section:
     return Section("training", "Training", intro, tuple(panels))
 
 
-def _ranking(findings: Findings, judged: dict[str, Judged]) -> Section:
-    metrics, thresholds = findings.evaluation.metrics, findings.evaluation.thresholds
+def _ranking(gathered: Gathered, judged: dict[str, Judged]) -> Section:
+    metrics, thresholds = gathered.evaluation.metrics, gathered.evaluation.thresholds
     points = {
         key: (found["sensitivity_at_95"], found["specificity_at_95"])
         for key, found in metrics.items()
     }
     at_95 = {key: counts(found, [thresholds[key]])[0] for key, found in judged.items()}
-    areas = {key: found["roc_auc"].value for key, found in metrics.items()}
-    averages = {key: found["average_precision"].value for key, found in metrics.items()}
+    areas = {key: _value(found["roc_auc"]) for key, found in metrics.items()}
+    averages = {key: _value(found["average_precision"]) for key, found in metrics.items()}
     reached = listed(
-        f"the {NAMES[key]} catches {show(Interval(a.value, None, None), percent=True)} of the "
-        f"melanomas and refers {percent(1 - b.value)} of the others"
+        f"the {CALLED[key]} catches {show(Interval(a.value, None, None), percent=True)} of the "
+        f"melanomas and refers {percent(1 - _value(b))} of the others"
         for key, (a, b) in points.items()
     )
     referred = listed(
-        f"{found.tp} of {found.tp + found.fp} referred by the {NAMES[key]}"
+        f"{found.tp} of {found.tp + found.fp} referred by the {CALLED[key]}"
         for key, found in at_95.items()
     )
     chosen = (
         " The thresholds were chosen on these very images: expect a little less elsewhere."
-        if findings.split == "validation"
+        if gathered.split == "validation"
         else ""
     )
     panels = [
@@ -183,15 +185,15 @@ def _ranking(findings: Findings, judged: dict[str, Judged]) -> Section:
     ]
     intro = "How well the melanoma probability puts melanomas above other images."
     if {"teacher", "student"} <= set(judged):
-        panels.append(_pair(findings, judged))
+        panels.append(_pair(gathered, judged))
     return Section("ranking", "Finding melanomas", intro, tuple(panels))
 
 
-def _probabilities(findings: Findings, judged: dict[str, Judged]) -> Section:
-    eces = {key: found["ece"].value for key, found in findings.evaluation.metrics.items()}
-    temperatures = {key: found.scores.temperature for key, found in findings.scored.items()}
+def _probabilities(gathered: Gathered, judged: dict[str, Judged]) -> Section:
+    eces = {key: _value(found["ece"]) for key, found in gathered.evaluation.metrics.items()}
+    temperatures = {key: found.scores.temperature for key, found in gathered.scored.items()}
     before = {
-        key: replace(findings.scored[key].scores, temperature=1.0).judged()
+        key: replace(gathered.scored[key].scores, temperature=1.0).judged()
         for key, temperature in temperatures.items()
         if temperature != 1
     }
@@ -204,7 +206,7 @@ def _probabilities(findings: Findings, judged: dict[str, Judged]) -> Section:
         Panel(
             "reliability",
             "Reliability",
-            plots.reliability(judged, before),
+            plots.reliability_diagram(judged, before),
             "Reliability diagram. ECE: " + _values(eces) + ".",
             "Of the images given about 30 %, are 30 % melanomas? On the dotted line they are; "
             "below it probabilities are too high. Small marks are few images and mean little. "
@@ -212,15 +214,15 @@ def _probabilities(findings: Findings, judged: dict[str, Judged]) -> Section:
         )
     ]
     for key, found in judged.items():
-        threshold = findings.evaluation.thresholds[key]
+        threshold = gathered.evaluation.thresholds[key]
         at = counts(found, [threshold])[0]
         panels.append(
             Panel(
                 f"histogram-{key.replace('_', '-')}",
-                f"Probabilities given by the {NAMES[key]}",
+                f"Probabilities given by the {CALLED[key]}",
                 plots.histogram(found, threshold, key),
-                f"Histograms of the {NAMES[key]}'s melanoma probabilities of melanomas and others, "
-                f"threshold {percent(threshold)}.",
+                f"Histograms of the {CALLED[key]}'s melanoma probabilities of melanomas and "
+                f"others, threshold {percent(threshold)}.",
                 f"To the right of the threshold, {percent(threshold)}, images are referred: "
                 f"{at.tp} of {at.melanomas} melanomas and {at.fp} of {at.others} others.",
             )
@@ -229,9 +231,9 @@ def _probabilities(findings: Findings, judged: dict[str, Judged]) -> Section:
     return Section("probabilities", "Probabilities", intro, tuple(panels))
 
 
-def _classes(findings: Findings) -> Section:
+def _classes(gathered: Gathered) -> Section:
     panels = []
-    for key, found in findings.scored.items():
+    for key, found in gathered.scored.items():
         likeliest = found.scores.probabilities().argmax(1)
         matrix = confusion_matrix(
             found.scores.labels, likeliest, labels=np.arange(len(CLASS_NAMES))
@@ -240,9 +242,9 @@ def _classes(findings: Findings) -> Section:
         panels.append(
             Panel(
                 f"confusion-{key.replace('_', '-')}",
-                f"Classes named by the {NAMES[key]}",
+                f"Classes named by the {CALLED[key]}",
                 plots.confusion(matrix, key),
-                f"Confusion matrix of the {NAMES[key]}, {right} on the diagonal. True class, then "
+                f"Confusion matrix of the {CALLED[key]}, {right} on the diagonal. True class, then "
                 "how often each was named: "
                 + "; ".join(
                     f"{dx} {', '.join(f'{CLASS_NAMES[i]} {row[i]}' for i in np.flatnonzero(row))}"
@@ -259,11 +261,11 @@ def _classes(findings: Findings) -> Section:
     return Section("classes", "Seven classes", intro, tuple(panels))
 
 
-def _pair(findings: Findings, judged: dict[str, Judged]) -> Panel:
-    thresholds, agreed = findings.evaluation.thresholds, findings.evaluation.agreement
+def _pair(gathered: Gathered, judged: dict[str, Judged]) -> Panel:
+    thresholds, agreed = gathered.evaluation.thresholds, gathered.evaluation.agreement
     alike = show(agreed["same_decision_at_95"], percent=True)
     rank = show(agreed["spearman"])
-    lines = listed(f"{NAMES[k]} {percent(thresholds[k])}" for k in ("teacher", "student"))
+    lines = listed(f"{CALLED[k]} {percent(thresholds[k])}" for k in ("teacher", "student"))
     drawn = np.concatenate([found.probability for found in judged.values()])
     beyond = (
         f" Marks beyond {100 * plots.EDGE:g} % or {100 * (1 - plots.EDGE):g} % stand at the edge."
@@ -282,11 +284,15 @@ def _pair(findings: Findings, judged: dict[str, Judged]) -> Panel:
     )
 
 
+def _value(interval: Interval) -> float:
+    return math.nan if interval.value is None else interval.value
+
+
 def _values(values: dict[str, float]) -> str:
-    return listed(f"{NAMES[key]} {value:.3f}" for key, value in values.items())
+    return listed(f"{CALLED[key]} {value:.3f}" for key, value in values.items())
 
 
-def listed(parts) -> str:
+def listed(parts: Iterable[str]) -> str:
     """ "a", "a and b", "a, b and c"."""
     *first, last = parts
     return f"{', '.join(first)} and {last}" if first else last

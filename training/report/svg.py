@@ -1,4 +1,4 @@
-"""Matplotlib figures as SVG: one for a page that has themes, one for a file on its own.
+"""Matplotlib figures as SVG files on white, the same bytes for the same numbers.
 
 Text stays text: readable by machines, in the reader's own typeface, and small.
 """
@@ -9,8 +9,6 @@ import re
 import matplotlib
 from matplotlib.figure import Figure
 
-from training.report.plots import PALETTE
-
 _NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 # Two digits are a hundredth of a point; Matplotlib writes six.
 _LONG = re.compile(r"(\.\d\d)\d+")
@@ -19,33 +17,21 @@ _GROUP_ID = re.compile(r'<g id="[^"]*"')
 _ID = re.compile(r'\bid="([^"]*)"')
 _REFERENCE = re.compile(r'((?:\bid="|href="#|url\(#))([^")]*)')
 _UNTURNED = re.compile(r' transform="rotate\(-?0 [^"]*"')
-_STYLE = re.compile(r"<defs>\s*<style.*?</style>\s*</defs>", re.DOTALL)
-
-
-def inline(figure: Figure, name: str, alt: str) -> str:
-    """An ``<svg>`` element whose colours are the page's CSS variables (``--ink`` and so on).
-
-    ``name`` keeps ids apart from those of other figures on the page; ``alt`` is for whoever does
-    not see it.
-    """
-    text = _svg(figure, name, transparent=True)
-    # A style sheet inside would apply to the whole page, which has these rules itself.
-    text = _STYLE.sub("", text[text.index("<svg") :])
-    for variable, colour in PALETTE.items():
-        text = text.replace(colour, f"var(--{variable})")
-    return _opened(text, alt).strip()
 
 
 def standalone(figure: Figure, name: str, alt: str) -> str:
-    """An SVG file on white: a reader's dark theme may not reach into it."""
-    text = _svg(figure, name, facecolor="white")
+    """The file: on white, since a reader's dark theme may not reach into it.
+
+    ``name`` keeps ids apart from those of other figures; ``alt`` is for whoever does not see it.
+    """
+    text = _svg(figure, name)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + _opened(text[text.index("<svg") :], alt)
 
 
-def _svg(figure: Figure, name: str, **options) -> str:
+def _svg(figure: Figure, name: str) -> str:
     written = io.StringIO()
     with matplotlib.rc_context({"svg.fonttype": "none"}):
-        figure.savefig(written, format="svg", metadata=_NO_METADATA, **options)
+        figure.savefig(written, format="svg", metadata=_NO_METADATA, facecolor="white")
     text = _UNTURNED.sub("", written.getvalue())
     text = _GROUP_ID.sub("<g", text)  # "figure_1" in every figure, and nothing refers to it
     # Matplotlib's ids are hashes that change from run to run.

@@ -8,7 +8,7 @@ import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
 
 from tests.support.lesions import draw_lesion, write_ham10000
-from training.data import ham10000
+from training.data import download as downloading
 from training.data.ham10000 import check
 from training.errors import DataError
 from training.recipe import RECIPES, Source, load_recipe
@@ -26,7 +26,7 @@ def hub(monkeypatch, tmp_path):
         calls.append((repository, options))
         return str(folder)
 
-    monkeypatch.setattr(ham10000, "snapshot_download", snapshot_download)
+    monkeypatch.setattr(downloading, "snapshot_download", snapshot_download)
     return folder, calls
 
 
@@ -52,12 +52,12 @@ def test_parquet_is_unpacked_once_into_the_original_layout(hub, tmp_path):
     (fetched / "data").mkdir()
     pyarrow.parquet.write_table(table(["ISIC_1", "ISIC_2"]), fetched / "data" / "train.parquet")
     pyarrow.parquet.write_table(table(["ISIC_2", "ISIC_3"]), fetched / "data" / "test.parquet")
-    folder = ham10000.download(SOURCE, tmp_path / "cache")
+    folder = downloading.download(SOURCE, tmp_path / "cache")
     found = check(folder)
     assert sorted(row.image_id for row in found.rows) == ["ISIC_1", "ISIC_2", "ISIC_3"]
     assert not found.missing
     assert not found.unreadable
-    assert ham10000.download(SOURCE, tmp_path / "cache") == folder
+    assert downloading.download(SOURCE, tmp_path / "cache") == folder
     assert len(calls) == 1, "what was fetched is not fetched again"
     repository, options = calls[0]
     assert repository == "somebody/skin"
@@ -66,18 +66,18 @@ def test_parquet_is_unpacked_once_into_the_original_layout(hub, tmp_path):
 
 def test_the_original_layout_is_used_as_it_is(hub, tmp_path):
     write_ham10000(hub[0], 2)
-    assert ham10000.download(SOURCE, tmp_path / "cache") == hub[0]
+    assert downloading.download(SOURCE, tmp_path / "cache") == hub[0]
 
 
 def test_another_kind_of_data_set_is_refused(hub, tmp_path):
     with pytest.raises(DataError, match=r"somebody/skin holds neither HAM10000_metadata\.csv nor"):
-        ham10000.download(SOURCE, tmp_path)
+        downloading.download(SOURCE, tmp_path)
 
 
 def test_columns_that_are_absent_are_named(hub, tmp_path):
     pyarrow.parquet.write_table(pyarrow.table({"image_id": ["a"]}), hub[0] / "a.parquet")
     with pytest.raises(DataError, match=r"a\.parquet lacks the column.*dx.*image.*lesion_id"):
-        ham10000.download(SOURCE, tmp_path)
+        downloading.download(SOURCE, tmp_path)
 
 
 @pytest.mark.parametrize("error", [LocalEntryNotFoundError("offline"), ConnectionError("refused")])
@@ -85,9 +85,9 @@ def test_a_hub_out_of_reach_names_the_way_out(monkeypatch, tmp_path, error):
     def refuse(*args, **options):
         raise error
 
-    monkeypatch.setattr(ham10000, "snapshot_download", refuse)
+    monkeypatch.setattr(downloading, "snapshot_download", refuse)
     with pytest.raises(DataError, match="--data"):
-        ham10000.download(SOURCE, tmp_path)
+        downloading.download(SOURCE, tmp_path)
 
 
 def test_the_recipes_pin_a_revision():

@@ -4,19 +4,17 @@ import numpy as np
 import pytest
 import torch
 
-from mel_demo.manifest import CLASS_NAMES, MELANOMA
+from mel_demo.manifest import MELANOMA
 from tests.support.tiny_isic import write_isic2017, write_isic2019, write_isic2020
-from training.data.isic import (
-    DIAGNOSES,
-    NOT_MELANOMA,
-    SQUASHED_ASPECT,
+from training.data.external import (
     divide,
+    divide_more,
     external_images,
     read_external,
-    read_extra,
     training_images,
     write_external,
 )
+from training.data.isic import LABELS, NOT_MELANOMA, SQUASHED_ASPECT, read_extra
 from training.errors import DataError
 from training.learn.losses import LabelLoss
 from training.recipe import HardLoss
@@ -39,7 +37,7 @@ def test_2019_has_classes_of_its_own_and_marks_smaller_copies(tmp_path):
 def test_2020_often_knows_no_more_than_benign(tmp_path):
     found = read_extra(write_isic2020(tmp_path))
     assert [extra.dx for extra in found] == ["mel", "nv", "not_mel", "bkl", "not_mel"]
-    assert found[2].label == NOT_MELANOMA == DIAGNOSES.index("not_mel")
+    assert found[2].label == NOT_MELANOMA == LABELS.index("not_mel")
 
 
 def test_images_of_ham10000_and_published_second_copies_are_left_out(tmp_path):
@@ -53,7 +51,7 @@ def test_images_of_ham10000_and_published_second_copies_are_left_out(tmp_path):
 
 
 def test_what_cannot_be_read_is_named(tmp_path):
-    with pytest.raises(DataError, match="not a folder of ISIC 2017, 2019 or 2020"):
+    with pytest.raises(DataError, match="not a folder of ISIC 2017, 2019, 2020 or"):
         read_extra(tmp_path)
     folder = write_isic2020(tmp_path / "2020")
     table = folder / "ISIC_2020_Training_GroundTruth.csv"
@@ -101,9 +99,7 @@ def test_too_few_images_to_keep_out(tmp_path):
 
 
 def test_a_label_that_only_says_not_melanoma_is_a_loss_on_melanoma_alone():
-    loss = LabelLoss(
-        HardLoss(name="cross_entropy", class_weight_power=0), torch.full((len(CLASS_NAMES),), 5)
-    )
+    loss = LabelLoss(HardLoss(name="cross_entropy"))
     logits = torch.randn(4, 7, generator=torch.Generator().manual_seed(0), requires_grad=True)
     partial = torch.full((4,), NOT_MELANOMA)
     expected = -(1 - logits.softmax(1)[:, MELANOMA]).log().mean()
@@ -139,3 +135,19 @@ def test_frames_of_two_sets_join_and_squashed_squares_are_put_right(tmp_path):
     )
     assert shown.shape == (12, 32, 32, 3)
     assert not np.array_equal(shown, taken_as_square)
+
+
+def test_of_a_set_of_melanomas_all_nevi_are_kept_out_and_what_has_no_class_is_no_melanoma(tmp_path):
+    kinds = ["mel"] * 8 + ["nv"] * 3 + ["df", "scc"]
+    lines = [f"ISIC_{number},{dx}" for number, dx in enumerate(kinds)]
+    (tmp_path / "metadata.csv").write_text("\n".join(["image_id,dx", *lines]) + "\n")
+    for number in range(len(kinds)):
+        (tmp_path / f"ISIC_{number}.jpg").touch()
+    found = read_extra(tmp_path)
+    assert sorted({extra.dx for extra in found}) == ["df", "mel", "not_mel", "nv"]
+    split = divide_more(found, melanomas=5)
+    external = sorted(extra.dx for extra in found if split[extra.image_id] == "external")
+    assert external == ["mel"] * 5 + ["nv"] * 3
+    assert {split[extra.image_id] for extra in found} == {"train", "external"}
+    with pytest.raises(DataError, match="8 of 8 melanomas"):
+        divide_more(found, melanomas=8)

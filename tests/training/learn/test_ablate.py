@@ -17,9 +17,9 @@ from tests.support.tiny_training import TinyTraining
 from training.__main__ import app
 from training.errors import RecipeError, RunError
 from training.learn import run_folder
-from training.learn.ablate import ablate, grid, numbers
-from training.learn.teachers import FILE as ANSWERS
-from training.report.ablation import compare, draw, print_table
+from training.learn.ablate import ablate, ablation_cells, parse_numbers
+from training.learn.run_folder import ANSWERS
+from training.report.ablation import compare_cells, draw_comparison, print_table
 
 CELLS = ("T1-a0.5", "T2-a0.5", "alone")
 
@@ -33,7 +33,8 @@ def command(tiny: TinyTraining, output: Path, *options: str) -> list[str]:
     return [
         "ablate", "--recipe", tiny.root / "student.yaml", "--data", tiny.data,
         "--splits", tiny.splits, "--cache", tiny.root / "cache", "--teacher", tiny.teacher,
-        "--output", output, "--temperatures", "1,2", "--alphas", "0.5", "--rounds", "1", *options,
+        "--output", output, "--temperatures", "1,2", "--alphas", "0.5",
+        "--set", "distillation.rounds=1", *options,
     ]  # fmt: skip
 
 
@@ -141,14 +142,14 @@ def test_cells_of_one_seed_ask_the_teacher_once(killed_grid):
 
 def test_the_figure_names_every_cell_and_is_the_same_again(killed_grid, tmp_path):
     found = json.loads((killed_grid[0] / "ablate.json").read_text())
-    draw(found, tmp_path / "again.svg")
+    draw_comparison(found, tmp_path / "again.svg")
     assert (tmp_path / "again.svg").read_bytes() == (killed_grid[0] / "ablate.svg").read_bytes()
     # matplotlib leaves the text of each drawn label as a comment beside its outlines.
     text = (killed_grid[0] / "ablate.svg").read_text()
     for label in ("T = 1, α = 0.5", "T = 2, α = 0.5", "without a teacher", "ROC-AUC"):
         assert label in text
     assert ElementTree.fromstring(text).tag.endswith("svg")
-    draw(found, tmp_path / "figure.png")
+    draw_comparison(found, tmp_path / "figure.png")
     assert len(Image.open(tmp_path / "figure.png").convert("RGB").getcolors(100_000)) > 50
 
 
@@ -159,13 +160,13 @@ def test_several_seeds_show_their_mean_and_spread(killed_grid, tmp_path):
         row["spread"] = dict.fromkeys(row["mean"], 0.0125)
     console = Console(file=io.StringIO(), width=120)
     print_table(found, console)
-    draw(found, tmp_path / "seeds.svg")
+    draw_comparison(found, tmp_path / "seeds.svg")
     assert "± 0.0125" in console.file.getvalue()
     assert "standard deviation" in (tmp_path / "seeds.svg").read_text()
 
 
 def test_spread_is_the_standard_deviation_over_seeds(tiny_training, tmp_path):
-    first = grid(tiny_training.root / "student.yaml", [1], [0.5])[0]
+    first = ablation_cells(tiny_training.root / "student.yaml", [1], [0.5])[0]
     cells = [first, replace(first, name="T1-a0.5-seed8")]
     for cell, loss in zip(cells, (1.0, 2.0), strict=True):
         shutil.copytree(tiny_training.student, tmp_path / cell.name)
@@ -175,14 +176,14 @@ def test_spread_is_the_standard_deviation_over_seeds(tiny_training, tmp_path):
             writer = csv.DictWriter(file, fieldnames=list(rows[0]))
             writer.writeheader()
             writer.writerows(row | {"validation_cross_entropy": loss} for row in rows)
-    (row,) = compare(cells, tmp_path, [tiny_training.teacher])["rows"]
+    (row,) = compare_cells(cells, tmp_path, [tiny_training.teacher])["rows"]
     assert row["mean"]["cross_entropy"] == 1.5
     assert row["spread"]["cross_entropy"] == pytest.approx(0.5**0.5)
     assert row["spread"]["roc_auc"] == 0
 
 
 def test_a_grid_has_every_cell_for_every_seed(tiny_training):
-    cells = grid(tiny_training.root / "student.yaml", [1, 2], [0.5, 0.9], 2, epochs=3)
+    cells = ablation_cells(tiny_training.root / "student.yaml", [1, 2], [0.5, 0.9], 2, epochs=3)
     names = [cell.name for cell in cells]
     assert names[:5] == ["T1-a0.5", "T1-a0.9", "T2-a0.5", "T2-a0.9", "alone"]
     assert names[5:] == [f"{name}-seed8" for name in names[:5]]
@@ -205,14 +206,19 @@ def test_a_grid_has_every_cell_for_every_seed(tiny_training):
 )
 def test_values_that_no_grid_takes(tiny_training, temperatures, alphas, seeds, message):
     recipe = tiny_training.root / "student.yaml"
+
+    def cells():
+        values = parse_numbers(temperatures, "--temperatures"), parse_numbers(alphas, "--alphas")
+        return ablation_cells(recipe, *values, seeds)
+
     with pytest.raises(RecipeError, match=message):
-        grid(recipe, numbers(temperatures, "--temperatures"), numbers(alphas, "--alphas"), seeds)
+        cells()
 
 
 def again(killed_grid, tiny, **changed):
     """The grid once more, in this process, with something changed."""
-    options = {"epochs": changed.pop("epochs", None), "distillation.rounds": 1}
-    cells = grid(tiny.root / "student.yaml", [1, 2], [0.5], **options)
+    options = {"epochs": changed.pop("epochs", 2), "distillation.rounds": 1}
+    cells = ablation_cells(tiny.root / "student.yaml", [1, 2], [0.5], **options)
     given = {
         "recipe_name": "student.yaml", "data": tiny.data, "splits": tiny.splits,
         "output": killed_grid[0], "cache": tiny.root / "cache", "init": None,
@@ -227,8 +233,7 @@ def test_a_finished_grid_trains_nothing_again(killed_grid, tiny_training, monkey
 
     monkeypatch.setattr("training.learn.ablate.train_session", train)
     before = [written(killed_grid[0] / cell) for cell in CELLS]
-    found = again(killed_grid, tiny_training)
-    assert [row["name"] for row in found["rows"]] == list(CELLS)
+    assert again(killed_grid, tiny_training), "goes on to compare them"
     assert [written(killed_grid[0] / cell) for cell in CELLS] == before
 
 
@@ -238,7 +243,7 @@ def test_a_grid_of_another_recipe_is_refused(killed_grid, tiny_training):
 
 
 def test_a_grid_of_another_teacher_is_refused(killed_grid, tiny_training):
-    with pytest.raises(RunError, match=r"trained from other files \(teachers differ"):
+    with pytest.raises(RunError, match=r"started with other files: the teachers \(\w{12} then"):
         again(killed_grid, tiny_training, teachers=[tiny_training.student])
 
 

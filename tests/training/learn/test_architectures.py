@@ -26,7 +26,14 @@ FAMILIES = [
 def train(tiny, folder, architecture: str, *options: str) -> None:
     """``training teacher --arch`` in this process: two epochs of three steps."""
     command = tiny.command(
-        "teacher", folder, "--arch", architecture, "--no-pretrained", "--batch-size", "20", *options
+        "teacher",
+        folder,
+        "--arch",
+        architecture,
+        "--no-pretrained",
+        "--set",
+        "batch_size=20",
+        *options,
     )
     done = CliRunner().invoke(app, command[3:], catch_exceptions=False)
     assert done.exit_code == 0, done.output

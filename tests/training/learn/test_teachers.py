@@ -4,7 +4,10 @@ import numpy as np
 import torch
 
 from tests.support.tiny_trainer import Remembering, trainer
-from training.learn.teachers import FILE, Teachers
+from training.learn.augment import turned
+from training.learn.batches import seen_again
+from training.learn.run_folder import ANSWERS
+from training.learn.teachers import Teachers
 
 
 def test_several_teachers_say_their_mean_probability():
@@ -45,10 +48,42 @@ def test_kept_answers_are_of_the_views_the_student_sees_again_and_again(tmp_path
         np.testing.assert_allclose(flat[number], expected, rtol=1e-5, atol=1e-6)
 
 
+def test_an_answer_over_two_orientations_is_the_same_for_a_view_and_its_mirror_image():
+    class Sided(torch.nn.Module):
+        def forward(self, images):
+            return torch.nn.functional.adaptive_avg_pool2d(images[:, :1], (7, 1)).flatten(1)
+
+    views = torch.randn(5, 3, 14, 14, generator=torch.Generator().manual_seed(0))
+    teachers = Teachers([Sided()], orientations=2)
+    mirrored = turned(views, 5)
+    assert not torch.allclose(Sided()(views), Sided()(mirrored))
+    one, other = (teachers(x).softmax(1) for x in (views, mirrored))
+    torch.testing.assert_close(one, other)
+
+
+def test_kept_views_are_shown_in_other_orientations_with_the_answers_they_had(tmp_path):
+    student, teacher = Remembering(), Remembering()
+    options = {"distillation.rounds": 1, "distillation.turns": True}
+    run = trainer(tmp_path, student, teacher, **options)
+    run.ask_teachers()
+    found = set()
+    for epoch in range(4):
+        run.progress.epoch = epoch
+        for step in range(run.steps):
+            run.run_step(step)
+            shown = student.seen.pop()
+            _, kept = seen_again(epoch, step, 1, run.steps, run.run.recipe.seed)
+            matches = [k for k in range(8) if torch.equal(turned(teacher.seen[kept], k), shown)]
+            assert matches
+            found |= set(matches)
+    assert len(found) > 3
+    assert len(teacher.seen) == run.steps
+
+
 def test_a_resumed_run_finds_the_answers_it_had(tmp_path):
     first = Remembering()
     trainer(tmp_path, Remembering(), first, **{"distillation.rounds": 1}).ask_teachers()
-    assert (tmp_path / FILE).is_file()
+    assert (tmp_path / ANSWERS).is_file()
     again = Remembering()
     resumed = trainer(tmp_path, Remembering(), again, **{"distillation.rounds": 1})
     resumed.ask_teachers()
@@ -62,7 +97,7 @@ def test_mixed_views_carry_the_labels_of_both_images(tmp_path):
     mixed, clean = (r.look(0, 0, slice(None), 32) for r in (run, plain))
     assert 0 < mixed.share < 1
     assert clean.share == 1
-    assert torch.equal(mixed.partners, clean.labels.roll(2))
+    assert torch.equal(mixed.partners(mixed.labels), clean.labels.roll(2))
     expected = mixed.share * clean.images + (1 - mixed.share) * clean.images.roll(2, 0)
     torch.testing.assert_close(mixed.images, expected)
     # Each process mixes within its own rows, and gets what one process gets.

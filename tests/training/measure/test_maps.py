@@ -9,12 +9,12 @@ from PIL import Image
 from torch import nn
 
 from mel_demo.decision.map_trust import Belief, belief
-from mel_demo.manifest import MELANOMA, load_manifest
-from mel_demo.measured import Faithfulness, Interval
+from mel_demo.manifest import MELANOMA, Faithfulness, Interval, load_manifest
 from tests.support.tiny_export import export_tiny
 from tests.support.tiny_training import run, training
-from training.data.ham10000 import FOLDER, read_masks, read_split
-from training.errors import DataError, ExportError
+from training.data.ham10000 import read_split
+from training.data.masks import MASKS, read_masks
+from training.errors import DataError, RunError
 from training.measure.maps import METHODS, all_maps, centre, energy_in_lesion, pointing_game, road
 from training.release.explain import Amount, explain
 
@@ -194,14 +194,14 @@ def test_a_run_that_was_not_released_is_refused(tiny_training, masks, tmp_path):
     runs = {"teacher": tiny_training.teacher, "student": tiny_training.teacher}
     weights = export_tiny(tiny_training)
     before = (weights / "manifest.json").read_bytes()
-    with pytest.raises(ExportError, match="--student"):
+    with pytest.raises(RunError, match="--student"):
         explain(weights, runs, tiny_training.given, tmp_path / "x.json", masks, Amount(4, 1))
     assert (weights / "manifest.json").read_bytes() == before
 
 
 def test_every_method_draws_maps_in_the_units_of_the_served_one(tiny_training):
+    from training.learn.cam import head_of
     from training.learn.run_folder import load_run
-    from training.release.cam import head_of
 
     network, _ = load_run(tiny_training.student)
     layer = head_of(network).target_layer()
@@ -210,4 +210,4 @@ def test_every_method_draws_maps_in_the_units_of_the_served_one(tiny_training):
         assert maps.shape == (3, 64, 64), name
         assert maps.min() >= 0, name
         assert maps.max() <= 1 + 1e-6, name
-    assert FOLDER.startswith("HAM10000")
+    assert MASKS.startswith("HAM10000")

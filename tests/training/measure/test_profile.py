@@ -1,16 +1,17 @@
 """What the page's figures show, against plain recomputations and scikit-learn."""
 
+import json
 import math
 
 import numpy as np
 import pytest
+from pydantic import TypeAdapter
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import roc_auc_score
 
-from mel_demo.checked_json import Node
 from mel_demo.decision import conformal as serving
 from mel_demo.errors import ManifestError
-from mel_demo.measured import read_evidence
+from mel_demo.manifest import FILE_NAME, Evidence, load_manifest
 from tests.support.tiny_weights import evidence_json
 from training.data.ham10000 import METADATA
 from training.measure.intervals import Bootstrap
@@ -27,7 +28,6 @@ from training.measure.profile import (
     reliability,
     subgroups,
 )
-from training.release.folder import evidence_entry
 
 RNG = np.random.default_rng(5)
 
@@ -160,7 +160,8 @@ def test_groups_come_from_the_metadata(tmp_path):
 def test_what_is_written_is_read_back(sample):
     groups = {"sex": np.where(np.arange(len(sample.melanoma)) % 2, "male", "female")}
     written = evidence(sample, sample, 0.3, groups)
-    found = read_evidence(Node(evidence_entry(written), "evidence"))
+    adapter = TypeAdapter(Evidence)
+    found = adapter.validate_json(adapter.dump_json(written))
     assert found.conformal == written.conformal
     assert found.distribution.melanoma == written.distribution.melanoma
     assert found.subgroups["sex"][0].roc_auc.value == pytest.approx(
@@ -181,13 +182,15 @@ def test_what_is_written_is_read_back(sample):
         (("net_benefit", 0, "threshold"), -1, "evidence.net_benefit[0].threshold"),
     ],
 )
-def test_a_manifest_that_does_not_fit_is_refused_by_key(where, value, path):
-    content = evidence_json()
+def test_a_manifest_that_does_not_fit_is_refused_by_key(
+    where, value, path, manifest_json, tmp_path
+):
+    part = manifest_json["models"]["student"]["evidence"] = evidence_json()
     *way, last = where
-    part = content
     for step in way:
         part = part[step]
     part[last] = value
+    (tmp_path / FILE_NAME).write_text(json.dumps(manifest_json), encoding="utf-8")
     with pytest.raises(ManifestError) as caught:
-        read_evidence(Node(content, "evidence"))
-    assert str(caught.value).startswith(f"{path}:")
+        load_manifest(tmp_path)
+    assert f"models.student.{path}:" in str(caught.value)

@@ -18,7 +18,7 @@ from mel_demo.images import open_image
 from mel_demo.manifest import load_manifest
 from mel_demo.screening import Screener
 from tests.support.tiny_export import export_tiny
-from training.errors import PublishError
+from training.errors import PublishError, RunError
 from training.publish import push
 from training.publish.repository import empty_sections, hub_card
 
@@ -41,7 +41,7 @@ def runs(tiny_training) -> dict[str, Path]:
 def folders(weights, runs, tmp_path_factory) -> dict[str, Path]:
     """What would be uploaded."""
     output = tmp_path_factory.mktemp("push")
-    return push.prepare(REPOS, weights, runs, output, allow_dirty=True)
+    return push.write_folders(REPOS, weights, runs, output, allow_dirty=True)
 
 
 def served(source: str | Path) -> list[np.ndarray]:
@@ -180,7 +180,7 @@ def test_changed_weights_are_not_published(weights, runs, tmp_path):
     changed = shutil.copytree(weights, tmp_path / "weights")
     (changed / "student.onnx").write_bytes((weights / "student.onnx").read_bytes() + b" ")
     with pytest.raises(WeightsError, match=r"student\.onnx"):
-        push.prepare(REPOS, changed, runs, tmp_path / "out", allow_dirty=True)
+        push.write_folders(REPOS, changed, runs, tmp_path / "out", allow_dirty=True)
 
 
 def test_what_was_not_measured_on_holdout_is_not_published(weights, runs, tmp_path):
@@ -189,7 +189,7 @@ def test_what_was_not_measured_on_holdout_is_not_published(weights, runs, tmp_pa
     manifest["models"]["student"]["metrics"]["holdout"] = {}
     (changed / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(ManifestError, match=r"models\.student\.metrics\.holdout"):
-        push.prepare(REPOS, changed, runs, tmp_path / "out", allow_dirty=True)
+        push.write_folders(REPOS, changed, runs, tmp_path / "out", allow_dirty=True)
 
 
 def test_a_run_that_is_not_the_released_one_is_refused(weights, runs, tmp_path, tiny_training):
@@ -200,14 +200,16 @@ def test_a_run_that_is_not_the_released_one_is_refused(weights, runs, tmp_path, 
     state = load_file(other / "best.safetensors")
     state["classifier.bias"] += torch.arange(7.0)
     save_file(state, other / "best.safetensors")
-    with pytest.raises(PublishError, match=r"is not the run that student\.onnx.*--student-run"):
-        push.prepare(REPOS, weights, {**runs, "student": other}, tmp_path / "out", allow_dirty=True)
+    with pytest.raises(RunError, match=r"is not the run that student\.onnx.*--student-run"):
+        push.write_folders(
+            REPOS, weights, {**runs, "student": other}, tmp_path / "out", allow_dirty=True
+        )
 
 
 def test_a_dry_run_into_the_folder_of_the_runs_leaves_them_alone(weights, runs, tmp_path):
     mine = {role: shutil.copytree(run, tmp_path / "runs" / role) for role, run in runs.items()}
     with pytest.raises(PublishError, match=r"runs/teacher holds something else.*--output"):
-        push.prepare(REPOS, weights, mine, tmp_path / "runs", allow_dirty=True)
+        push.write_folders(REPOS, weights, mine, tmp_path / "runs", allow_dirty=True)
     assert (mine["teacher"] / "best.safetensors").exists()
 
 
@@ -230,7 +232,7 @@ def test_changes_in_no_commit_are_refused_unless_allowed(monkeypatch):
 )
 def test_names_are_checked_before_anything_else(repos, says, weights, runs, tmp_path):
     with pytest.raises(PublishError, match=says):
-        push.prepare(repos, weights, runs, tmp_path, allow_dirty=True)
+        push.write_folders(repos, weights, runs, tmp_path, allow_dirty=True)
 
 
 @pytest.mark.parametrize(

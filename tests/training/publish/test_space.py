@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,12 @@ from huggingface_hub import HfApi, RepoCard
 from mel_demo.errors import WeightsError
 from mel_demo.images import open_image
 from mel_demo.screening import Screener
+from tests.support.browsing import chromium
 from tests.support.running import running_app
 from tests.support.slim import slim_python
+from tests.support.static_host import static_host
 from tests.support.tiny_export import export_tiny
+from tests.support.tiny_weights import write_tiny_weights
 from training.errors import PublishError
 from training.publish import space
 
@@ -59,7 +63,10 @@ def test_the_whole_way_from_training_to_a_deployed_page(hub, tiny_training, tmp_
         "--weights", weights, "--allow-dirty", "--tag", "v1",
     )  # fmt: skip
     tagged = ("--teacher", f"{REPOS['teacher']}@v1", "--student", f"{REPOS['student']}@v1")
-    said = command(hub, tmp_path / "sender", "push-space", NAME, *tagged, "--hardware", "cpu-basic")
+    said = command(
+        hub, tmp_path / "sender", "push-space", NAME, *tagged,
+        "--hardware", "cpu-basic", "--no-phone",
+    )  # fmt: skip
     assert said.endswith(hub.history(NAME, "spaces")[-1])
 
     deployed = tmp_path / "space"
@@ -88,7 +95,7 @@ def test_the_whole_way_from_training_to_a_deployed_page(hub, tiny_training, tmp_
 
 
 def test_a_space_with_its_own_weights_needs_no_hub(tiny_weights, tmp_path):
-    folder = space.build(NAME, tmp_path / "space", tiny_weights)
+    folder = space.build_space(NAME, tmp_path / "space", tiny_weights)
     with running_app("", tmp_path / "cache", folder) as app:
         found = screened(app.url)
     expected = Screener(tiny_weights, threads=1).screen(open_image(DRAWING)).predictions
@@ -102,7 +109,7 @@ def test_the_front_matter_says_what_the_hub_needs(hub, tiny_weights, tmp_path):
     files = {path.name: path.read_bytes() for path in tiny_weights.iterdir()}
     commit = hub.put("me/pair", files)
     pinned = space.pin("me/pair@main")
-    folder = space.build(NAME, tmp_path / "space", pinned=pinned)
+    folder = space.build_space(NAME, tmp_path / "space", pinned=pinned)
     found = card(folder).data.to_dict()
     assert found["sdk"] == "gradio"
     assert found["sdk_version"] == gradio.__version__
@@ -120,18 +127,21 @@ def test_the_front_matter_says_what_the_hub_needs(hub, tiny_weights, tmp_path):
 
 
 def test_the_tree_is_the_pages_and_nothing_else(tiny_weights, tmp_path):
-    folder = space.build(NAME, tmp_path / "space", tiny_weights)
+    folder = space.build_space(NAME, tmp_path / "space", tiny_weights)
     assert {path.name for path in folder.iterdir()} == {
         *("app.py", "mel_demo", "weights", "requirements.txt", "README.md", "LICENSE"),
         "thumbnail.png",
     }
-    assert "torch" not in (folder / "requirements.txt").read_text()
+    requirements = (folder / "requirements.txt").read_text()
+    assert "torch" not in requirements
+    assert requirements.startswith((ROOT / "requirements.txt").read_text())
+    assert all(f"\n{name}>=" in requirements for name in ("pillow-heif", "pydicom"))
     served = {path.relative_to(ROOT) for path in (ROOT / "mel_demo").rglob("*.py")}
     assert {path.relative_to(folder) for path in folder.glob("mel_demo/**/*.py")} == served
 
 
 def test_a_second_deployment_commits_only_what_changed(hub, tiny_weights, tmp_path):
-    folder = space.build(NAME, tmp_path / "space", tiny_weights)
+    folder = space.build_space(NAME, tmp_path / "space", tiny_weights)
     space.push_space(NAME, folder)
     space.push_space(NAME, folder)
     assert len(hub.history(NAME, "spaces")) == 1
@@ -143,17 +153,86 @@ def test_a_second_deployment_commits_only_what_changed(hub, tiny_weights, tmp_pa
     assert "LICENSE" not in hub.files(NAME, kind="spaces")
 
 
+@pytest.fixture
+def no_npm(tmp_path, monkeypatch):
+    """A runtime of empty files: what it does is tested in Chromium."""
+    (tmp_path / "runtime").mkdir()
+    (tmp_path / "runtime/ort.wasm.min.mjs").touch()
+    monkeypatch.setattr("mel_demo.phone.build.runtime", lambda: tmp_path / "runtime")
+
+
+def test_the_phones_page_is_deployed_beside_it(no_npm, tiny_weights, tmp_path):
+    folder = space.build_space(NAME, tmp_path / "space", tiny_weights, phone=True)
+    with (
+        running_app("", tmp_path / "cache", folder) as app,
+        urllib.request.urlopen(f"{app.url}/phone") as answer,
+    ):
+        assert answer.url == f"{app.url}/phone/"
+        assert b'id="target"' in answer.read()
+
+
+def test_a_static_space_says_what_the_hub_needs(hub, no_npm, tiny_weights, tmp_path):
+    commit = hub.put("me/pair", {path.name: path.read_bytes() for path in tiny_weights.iterdir()})
+    folder = space.build_static(NAME, tmp_path / "space", pinned=space.pin("me/pair@main"))
+    found = card(folder).data.to_dict()
+    assert found["sdk"] == "static"
+    assert (folder / found["app_file"]).is_file()
+    assert found["custom_headers"] == {
+        "cross-origin-embedder-policy": "require-corp",
+        "cross-origin-opener-policy": "same-origin",
+        "cross-origin-resource-policy": "cross-origin",
+    }
+    assert found["models"] == ["me/pair"]
+    assert found["license"] == "cc-by-nc-4.0"
+    assert len(found["short_description"]) <= 60, "the Hub refuses a longer one"
+    assert (folder / "thumbnail.png").is_file()
+    assert f"me/pair@{commit}" in card(folder).text
+    assert "sdk_version" not in found
+    assert (folder / "student.onnx").read_bytes() == (tiny_weights / "student.onnx").read_bytes()
+    space.build_static(NAME, folder, tiny_weights)
+    with pytest.raises(PublishError, match="'demo' is no Space: name it USER/SPACE"):
+        space.build_static("demo", tmp_path / "other", tiny_weights)
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(
+    chromium() is None and not os.environ.get("CI"), reason="needs Debian's chromium"
+)
+def test_a_deployed_static_space_judges(hub, tmp_path):
+    """What lies in the Space after the command, on any static host."""
+    from tests.support.phone import judge, need_runtime, open_phone, phone_browser
+
+    need_runtime()
+    weights = write_tiny_weights(tmp_path / "weights", refusing=True)
+    said = command(hub, tmp_path / "sender", "push-space", NAME, "--static", "--weights", weights)
+    assert said.endswith(hub.history(NAME, "spaces")[-1])
+    assert hub.repos["spaces/me/demo"].created["sdk"] == "static"
+    for name, content in hub.files(NAME, kind="spaces").items():
+        path = tmp_path / "space" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    with static_host(tmp_path / "space") as host, phone_browser() as chrome:
+        page = open_phone(chrome, host.url, 390, 844)
+        judge(page, DRAWING)
+        answer = page.evaluate(
+            "async (url) => (await melDemo.screen(await (await fetch(url)).blob())).probability",
+            "examples/irregular.jpg",
+        )
+    expected = Screener(weights, threads=1).screen(open_image(DRAWING)).student
+    assert answer == pytest.approx(expected.melanoma_probability, abs=1e-4)
+
+
 def test_what_cannot_be_deployed_is_refused(hub, tiny_weights, tmp_path, monkeypatch):
     with pytest.raises(PublishError, match="'demo' is no Space: name it USER/SPACE"):
-        space.build("demo", tmp_path / "space", tiny_weights)
+        space.build_space("demo", tmp_path / "space", tiny_weights)
     with pytest.raises(PublishError, match="Resolve me/none@v1"):
         space.pin("me/none@v1")
     hub.put("me/empty", {"README.md": b""})
     with pytest.raises(PublishError, match=r"has no manifest\.json"):
         space.pin("me/empty@main")
     with pytest.raises(PublishError, match=r"Name of the Space.*'a/b/c'"):
-        space.build("a/b/c", tmp_path / "space", tiny_weights)
-    folder = space.build(NAME, tmp_path / "space", tiny_weights)
+        space.build_space("a/b/c", tmp_path / "space", tiny_weights)
+    folder = space.build_space(NAME, tmp_path / "space", tiny_weights)
     with pytest.raises(PublishError, match=r"Create the Space you/demo.*may not write"):
         space.push_space("you/demo", folder)
     monkeypatch.setenv("HF_TOKEN", "hf_wrong")
@@ -182,16 +261,16 @@ def test_a_folder_with_something_else_is_not_replaced(tiny_weights, tmp_path):
     mine.mkdir()
     (mine / "README.md").write_text("# Mine\n")
     with pytest.raises(PublishError, match=r"mine holds something else.*--output"):
-        space.build(NAME, mine, tiny_weights)
+        space.build_space(NAME, mine, tiny_weights)
     assert (mine / "README.md").read_text() == "# Mine\n"
-    earlier = space.build(NAME, tmp_path / "space", tiny_weights)
+    earlier = space.build_space(NAME, tmp_path / "space", tiny_weights)
     (earlier / "stale.py").touch()
-    space.build(NAME, earlier, tiny_weights)
+    space.build_space(NAME, earlier, tiny_weights)
     assert not (earlier / "stale.py").exists()
 
 
 def test_hardware_that_is_refused_is_told_apart_from_the_deployment(hub, tiny_weights, tmp_path):
-    folder = space.build(NAME, tmp_path / "space", tiny_weights)
+    folder = space.build_space(NAME, tmp_path / "space", tiny_weights)
     hub.fail("/hardware", 402)
     with pytest.raises(PublishError, match="me/demo is deployed, but not on zero-a10g"):
         space.push_space(NAME, folder, hardware="zero-a10g")

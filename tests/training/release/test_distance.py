@@ -8,13 +8,14 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from PIL import Image
 
 from mel_demo.images import normalise, open_image
 from mel_demo.manifest import load_manifest
 from mel_demo.screening import Screener
 from tests.support.tiny_export import export_tiny
 from training.data.not_dermoscopy import KINDS, others
-from training.errors import ExportError
+from training.errors import DataError, ExportError
 from training.learn.run_folder import load_run
 from training.measure.scores import open_session
 from training.release import distance, onnx_file
@@ -44,7 +45,7 @@ def correlated(count: int, seed: int = 0) -> np.ndarray:
 
 
 def test_the_distance_knows_scale_and_correlation():
-    measured = distance.Distance(correlated(2000))
+    measured = distance.Mahalanobis(correlated(2000))
     with torch.inference_mode():
         own = measured(torch.from_numpy(correlated(2000, seed=1))).numpy()
         # Along the common direction 3 is near; across it, it is far.
@@ -54,28 +55,46 @@ def test_the_distance_knows_scale_and_correlation():
     assert along < np.quantile(own, 0.99) < across / 3
 
 
+def apart(count: int, seed: int = 9) -> np.ndarray:
+    """Means of outliers: far along the common direction."""
+    return correlated(count, seed) + np.float32([20, 20, 0])
+
+
+def test_the_distance_learns_what_outliers_look_like_and_knows_what_is_unlike_both():
+    measured = distance.Distance(correlated(2000), apart(100))
+    with torch.inference_mode():
+        own, outliers = (
+            measured(torch.from_numpy(rows)).numpy()
+            for rows in (correlated(2000, seed=1), apart(100, seed=3))
+        )
+        unlike = measured(torch.tensor([[-40.0, 40.0, 5.0]])).item()
+    assert own.min() >= 1
+    assert np.quantile(own, 0.99) < min(outliers.min(), unlike)
+
+
 def test_a_data_set_is_judged_without_its_own_images():
     """Fitted on them all, the images of another camera would look nearer than new ones are."""
     base, more = correlated(300), correlated(40, seed=2) + np.float32([0, 1, 0])
-    left_out = distance.left_out_distances(base, more)
+    left_out = distance.left_out_distances(base, more, apart(50))
     with torch.inference_mode():
-        inside = distance.Distance(np.concatenate([base, more]))(torch.from_numpy(more))
+        inside = distance.Distance(np.concatenate([base, more]), apart(50))(torch.from_numpy(more))
     assert left_out.shape == (40,)
     assert left_out.mean() > inside.numpy().mean()
 
 
 def test_the_threshold_is_a_quantile_of_validation_and_of_other_cameras():
     validation = np.linspace(0, 1, 101)
-    fitted = distance.Fitted(distance.Distance(correlated(50)), {"HAM10000": 50}, None)
+    measured = distance.Distance(correlated(50), apart(50))
+    fitted = distance.Fitted(measured, {"HAM10000": 50}, None)
     threshold, rule = distance.choose_threshold(validation, fitted)
-    assert threshold == pytest.approx(0.99)
-    assert rule == "the 99% quantile on validation"
+    assert threshold == pytest.approx(0.995)
+    assert rule == "the 99.5% quantile on validation"
     more = replace(fitted, images={"HAM10000": 50, "ISIC 2017": 9}, left_out=2 * validation)
     threshold, rule = distance.choose_threshold(validation, more)
-    assert threshold == pytest.approx(1.9)
-    assert "95% quantile on the training images of ISIC 2017" in rule
+    assert threshold == pytest.approx(1.97)
+    assert "98.5% quantile on the training images of ISIC 2017" in rule
     nearer = replace(more, left_out=validation / 2)
-    assert distance.choose_threshold(validation, nearer)[0] == pytest.approx(0.99)
+    assert distance.choose_threshold(validation, nearer)[0] == pytest.approx(0.995)
 
 
 def test_refusals_are_counted_with_exact_intervals():
@@ -129,7 +148,9 @@ def test_an_exported_pair_refuses_what_was_counted(weights, tiny_training):
 def test_the_file_gives_the_distance_of_its_network(weights, tiny_training):
     network, record = load_run(tiny_training.student)
     pixels = tiny_training.given.pixels("validation").prepared(record.preprocessing)
-    fitted = distance.fit(network, record.preprocessing, tiny_training.given.learned_from(()))
+    fitted = distance.fit(
+        network, record.preprocessing, tiny_training.given.learned_from(()), others("choice")
+    )
     with torch.inference_mode():
         means = distance.means_of(network, pixels, record.preprocessing)
         wanted = fitted.distance(torch.from_numpy(means)).numpy()
@@ -141,13 +162,15 @@ def test_a_file_with_another_distance_is_not_kept(tiny_training, tmp_path, monke
     network, record = load_run(tiny_training.student)
     pixels = tiny_training.given.pixels("validation").prepared(record.preprocessing)
     images = normalise(pixels[:5], record.preprocessing)
-    fitted = distance.fit(network, record.preprocessing, tiny_training.given.learned_from(()))
+    fitted = distance.fit(
+        network, record.preprocessing, tiny_training.given.learned_from(()), others("choice")
+    )
     write = onnx_file._write
 
     def write_other(evidence, *others):
-        evidence.distance.centre += 0.1
+        evidence.distance.bias += 9
         write(evidence, *others)
-        evidence.distance.centre -= 0.1
+        evidence.distance.bias -= 9
 
     monkeypatch.setattr(onnx_file, "_write", write_other)
     with pytest.raises(ExportError, match=r"distances of s.onnx differ from torch's"):
@@ -172,6 +195,20 @@ def test_int8_is_made_without_the_distance(weights, tmp_path):
     for one, other in zip(wanted, found, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
     assert parts_of(model).features in {node.input[0] for node in model.graph.node}
+
+
+def test_photographs_of_a_folder_are_each_in_one_half(tmp_path):
+    for number in range(9):
+        colour = np.full((20, 30, 3), 20 * number, np.uint8)
+        Image.fromarray(colour).save(tmp_path / f"{number}.png")
+    names = [
+        {other.source for other in others(half, tmp_path)} & {p.name for p in tmp_path.iterdir()}
+        for half in ("choice", "report")
+    ]
+    assert sorted(map(len, names)) == [4, 5]
+    assert not names[0] & names[1]
+    with pytest.raises(DataError, match="no folder of photographs"):
+        next(others("choice", tmp_path / "nowhere"))
 
 
 def test_others_are_the_same_at_every_call_and_halves_share_no_source():

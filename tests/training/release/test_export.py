@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,14 +19,16 @@ from mel_demo.manifest import CLASS_NAMES, load_manifest, verify_weights
 from mel_demo.screening import Screener
 from tests.support.tiny_export import export_tiny
 from tests.support.tiny_isic import write_isic2017
-from training.data.isic import divide, read_extra, write_external
+from training.data.external import divide, write_external
+from training.data.isic import read_extra
 from training.data.measurable import Measurable
 from training.errors import DataError, ExportError, RunError
-from training.measure import maps
+from training.learn import cam
 from training.measure.evaluate import evaluate_weights
+from training.measure.maps import LogOddsTarget, normalised, reference_maps
 from training.measure.scores import fit_temperature, open_session, score_onnx
 from training.provenance import sha256
-from training.release import cam, onnx_file
+from training.release import onnx_file
 from training.release.export import export
 
 TEACHER, STUDENT = "test_efficientnet", "mobilenetv3_small_050"  # families of the released pair
@@ -74,8 +76,8 @@ def test_closed_form_is_pytorch_grad_cam(architecture):
     assert maps.shape == (7, 7, 2, 2)
     assert (maps >= 0).all()
     for index in range(7):
-        wanted = maps.reference_maps(built, evidence.head.target_layer(), images, index)
-        own = maps.normalised(maps[:, index].numpy(), 64)
+        wanted = reference_maps(built, evidence.head.target_layer(), images, index)
+        own = normalised(maps[:, index].numpy(), 64)
         assert wanted.max() > 0.9
         np.testing.assert_allclose(own, wanted, atol=1e-3)
 
@@ -86,7 +88,7 @@ def test_a_sure_network_still_has_gradients():
     found = cam.log_odds_gradient(logits.detach())
     for index in range(4):
         (wanted,) = torch.autograd.grad(
-            sum(maps.LogOddsTarget(index)(row) for row in logits), logits, retain_graph=True
+            sum(LogOddsTarget(index)(row) for row in logits), logits, retain_graph=True
         )
         torch.testing.assert_close(found[:, index], wanted)
 
@@ -132,11 +134,11 @@ def test_explaining_gives_the_network_back(fails, monkeypatch):
     before = state()
     if fails:
         # IndexError, since pytorch-grad-cam's own context manager would swallow it.
-        monkeypatch.setattr(maps.LogOddsTarget, "__call__", lambda *_: [][0])
+        monkeypatch.setattr(LogOddsTarget, "__call__", lambda *_: [][0])
         with pytest.raises(IndexError):
-            maps.reference_maps(built, layer, pictures(2), 4)
+            reference_maps(built, layer, pictures(2), 4)
     else:
-        maps.reference_maps(built, layer, pictures(2), 4)
+        reference_maps(built, layer, pictures(2), 4)
     assert state() == before
     assert before[3] == 0
 
@@ -189,11 +191,11 @@ def test_an_export_is_a_whole_weights_folder(weights, tiny_training):
         verify_weights(spec, weights)
         assert spec.architecture == {"teacher": TEACHER, "student": STUDENT}[key]
         assert spec.preprocessing.size == 64
-        assert spec.data["splits_sha256"] == sha256(tiny_training.splits)
-        assert sum(spec.data["images"].values()) == len(list(tiny_training.data.rglob("*.jpg")))
-        assert spec.training["epochs"] == 2
-        assert spec.latency["milliseconds"] > 0
-        assert "mel_demo.inference" in spec.latency["note"]
+        assert spec.data.splits_sha256 == sha256(tiny_training.splits)
+        assert sum(astuple(spec.data.images)) == len(list(tiny_training.data.rglob("*.jpg")))
+        assert spec.training.epochs == 2
+        assert spec.latency.milliseconds > 0
+        assert "mel_demo.inference" in spec.latency.note
     assert set(manifest.agreement) == {"validation", "holdout"}
 
 
@@ -301,7 +303,9 @@ def test_a_model_served_otherwise_than_measured_is_refused(tiny_training, tmp_pa
 
     monkeypatch.setattr("training.release.export.score_onnx", measured_otherwise)
     output = tmp_path / "weights"
-    with pytest.raises(ExportError, match=r"mel_demo\.inference and training\.scores differ"):
+    with pytest.raises(
+        ExportError, match=r"mel_demo\.inference and training\.measure\.scores differ"
+    ):
         export(
             tiny_training.teacher,
             tiny_training.student,
@@ -316,10 +320,12 @@ def test_an_export_cut_short_leaves_no_manifest_of_other_weights(
     weights, tiny_training, tmp_path, monkeypatch
 ):
     output = shutil.copytree(weights, tmp_path / "weights")
-    move = os.replace
+    move, killed = os.replace, False
 
     def killed_at_the_student(source, target):
-        if Path(target).name == "student.onnx":
+        nonlocal killed
+        killed = killed or Path(target) == output / "student.onnx"
+        if killed:  # nothing is mended either
             raise OSError("killed")
         move(source, target)
 
@@ -347,7 +353,7 @@ def test_images_of_other_clinics_are_measured_beside_holdout(tiny_training, tmp_
     for key, spec in load_manifest(output).models.items():
         found = evaluate_weights(output, given, "external").metrics[key]["roc_auc"]
         assert spec.metrics["external"]["roc_auc"].value == pytest.approx(found.value, abs=1e-6)
-        assert spec.data["external"]["images"] == 12
+        assert spec.data.external.images == 12
         card = (output / f"{key}.md").read_text(encoding="utf-8")
         assert "12 images of ISIC 2017" in card
         assert f"{found.value:.3f}" in card

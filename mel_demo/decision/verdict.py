@@ -1,0 +1,78 @@
+"""The one decision: from probabilities and operating points to refer, no referral or disagreement.
+
+A model refers exactly when its probability of the target reaches its threshold. A close call is a
+remark beside that, never a third decision. Pure: knows no page and no file.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from mel_demo.decision.conformal import Band
+from mel_demo.decision.operating_point import OperatingPoint
+from mel_demo.manifest import CLASS_NAMES, MELANOMA, TARGETS, target_probability
+
+OTHER_CANCERS = tuple(index for index in TARGETS["skin_cancer"] if index != MELANOMA)
+"""Classes that are malignant or a precursor, beside melanoma."""
+_NEVUS = CLASS_NAMES.index("nv")
+
+
+class Outcome(StrEnum):
+    """What both models together say of an image; none of one that is no dermoscopy image."""
+
+    REFER = "refer"
+    NO_REFERRAL = "no_referral"
+    DISAGREE = "disagree"
+    NONE = "none"
+
+
+@dataclass(frozen=True)
+class Call:
+    """One model's decision. ``probability``: of the target, 0..1. ``leading``: the most probable
+    class (index into CLASS_NAMES). ``close``: inside the conformal band, where there is one."""
+
+    probability: float
+    point: OperatingPoint
+    leading: int
+    close: bool
+
+    @property
+    def refer(self) -> bool:
+        return self.probability >= self.point.threshold
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The calls by model key, and what teacher and student say together."""
+
+    outcome: Outcome
+    calls: Mapping[str, Call]
+
+    @property
+    def other_cancer(self) -> int | None:
+        """The cancer or precursor, beside melanoma, that teacher or student holds most probable."""
+        leading = [self.calls[key].leading for key in ("teacher", "student")]
+        return next((index for index in leading if index in OTHER_CANCERS), None)
+
+
+def call(
+    probabilities: Sequence[float], target: str, point: OperatingPoint, band: Band | None
+) -> Call:
+    """One model's decision on the seven probabilities in the order of CLASS_NAMES."""
+    probability = target_probability(probabilities, target)
+    # Of equals the commonest class, the mole.
+    leading = max(range(len(CLASS_NAMES)), key=lambda i: (probabilities[i], i == _NEVUS))
+    close = band is not None and band.low <= probability < band.high
+    return Call(probability, point, leading, close)
+
+
+def together(calls: Mapping[str, Call], refused: bool = False) -> Verdict:
+    """The verdict of teacher and student; every other model's call is only kept beside."""
+    pair = {calls[key].refer for key in ("teacher", "student")}
+    if refused:
+        outcome = Outcome.NONE
+    elif len(pair) > 1:
+        outcome = Outcome.DISAGREE
+    else:
+        outcome = Outcome.REFER if pair.pop() else Outcome.NO_REFERRAL
+    return Verdict(outcome, calls)

@@ -1,0 +1,100 @@
+"""The first frame of a DICOM file (VL dermoscopic and other pictures), and nothing of its header.
+
+Needs pydicom (the extra ``dicom``). A header holds names and dates of birth: no value of it is
+shown, logged, put in an error or kept. Terms as in DICOM PS3.3.
+"""
+
+import io
+import logging
+import warnings
+from typing import Any
+
+import numpy as np
+
+from mel_demo.errors import NotAnImageError, TruncatedImageError
+from mel_demo.image_files.limits import check_size
+
+_DAMAGED = "The DICOM file is damaged, or holds no picture. Export it again, or save it as JPEG."
+_BASELINE_JPEG = ("1.2.840.10008.1.2.4.50",)
+_JPEG_2000 = ("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91")
+_PLAIN = (
+    "1.2.840.10008.1.2",  # implicit and explicit, little and big endian, deflated
+    "1.2.840.10008.1.2.1",
+    "1.2.840.10008.1.2.2",
+    "1.2.840.10008.1.2.1.99",
+    "1.2.840.10008.1.2.5",  # run lengths
+)
+_COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR")
+
+
+def is_dicom(data: bytes) -> bool:
+    """Whether the file has DICOM's preamble."""
+    return data[128:132] == b"DICM"
+
+
+def first_frame(data: bytes) -> tuple[bytes | np.ndarray, bytes | None, int]:
+    """The first frame, its ICC profile, and how many frames there are.
+
+    The frame is a JPEG or JPEG 2000 file where it is stored as one, else uint8 (height, width, 3).
+    Raises NotAnImageError, TruncatedImageError or ImageTooLargeError.
+    """
+    try:
+        import pydicom
+        from pydicom.encaps import get_frame
+        from pydicom.pixels.processing import apply_color_lut
+        from pydicom.pixels.utils import pixel_array
+    except ImportError:
+        raise NotAnImageError(
+            "The file is a DICOM picture, which is read only where pydicom is installed: pip "
+            'install "mel-demo[dicom]". Or export it as JPEG.'
+        ) from None
+    # pydicom's log and its warnings quote values of the header.
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
+    warnings.filterwarnings("ignore", module="pydicom")
+    # Whatever is wrong with a header, pydicom's readers let slips of their own code through, with
+    # values of it in their messages: hence none is passed on.
+    try:
+        header = pydicom.dcmread(io.BytesIO(data))
+        syntax = str(header.file_meta.TransferSyntaxUID)
+        colours, bits = str(header.PhotometricInterpretation), int(header.BitsAllocated)
+        height, width = int(header.Rows), int(header.Columns)
+        frames = int(header.get("NumberOfFrames") or 1)
+        has_pixels = "PixelData" in header
+    except Exception:  # noqa: BLE001
+        raise TruncatedImageError(_DAMAGED) from None
+    if not has_pixels:
+        raise TruncatedImageError(_DAMAGED)
+    check_size(width, height, "JPEG2000" if syntax in _JPEG_2000 else "TIFF")
+    if colours not in _COLOURS or bits not in (8, 16):
+        raise NotAnImageError(
+            "The DICOM picture is not in colour. Use a colour picture taken with a dermatoscope."
+        )
+    if syntax not in (*_BASELINE_JPEG, *_JPEG_2000, *_PLAIN):
+        raise NotAnImageError(
+            f"The DICOM picture is compressed in a way that cannot be read here ({syntax}). Export "
+            "it uncompressed, or as JPEG."
+        )
+    try:
+        profile = _profile(header)
+        if syntax not in _PLAIN:
+            return get_frame(header.PixelData, 0, number_of_frames=frames), profile, frames
+        pixels = pixel_array(io.BytesIO(data), index=0)  # RGB also of luma and chroma
+        if colours == "PALETTE COLOR":
+            pixels = apply_color_lut(pixels, header)
+        stored = int(header.get("BitsStored") or bits)
+    except Exception:  # noqa: BLE001
+        raise TruncatedImageError(_DAMAGED) from None
+    if pixels.dtype != np.uint8:
+        depth = 16 if colours == "PALETTE COLOR" else stored
+        pixels = np.clip(pixels.astype(np.int32) >> max(0, depth - 8), 0, 255).astype(np.uint8)
+    if pixels.shape != (height, width, 3):
+        raise TruncatedImageError(_DAMAGED)
+    return np.ascontiguousarray(pixels), profile, frames
+
+
+def _profile(header: Any) -> bytes | None:
+    """ICCProfile, at the top or of the first optical path."""
+    for item in (header, *header.get("OpticalPathSequence", ())):
+        if item.get("ICCProfile"):
+            return bytes(item.ICCProfile)
+    return None

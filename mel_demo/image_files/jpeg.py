@@ -1,0 +1,286 @@
+"""A JPEG file's markers: what kind it is, what decoding it would cost, and signs of damage.
+
+libjpeg only warns of damage and goes on with grey, and Pillow does not pass its warnings on. So
+the signs are looked for here: in the markers, in the coded data, while it is decoded (``Watch``)
+and in the pixels (``grey_blocks``). Terms as in ITU-T T.81.
+"""
+
+import re
+import struct
+from dataclasses import dataclass, field
+from typing import IO
+
+import numpy as np
+from PIL import ImageFile
+
+from mel_demo.errors import NotAnImageError
+from mel_demo.image_files.limits import (
+    MAX_PARTS,
+    MAX_SAMPLES_HELD,
+    MAX_SAMPLES_VISITED,
+    MAX_SCANS,
+    check_count,
+    check_size,
+)
+
+_EOI, _SOS, _DHT, _DRI = 0xD9, 0xDA, 0xC4, 0xDD
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {_DHT, 0xC8, 0xCC}
+_PROGRESSIVE = frozenset((0xC2, 0xC6, 0xCA, 0xCE))
+_LOSSLESS = frozenset((0xC3, 0xC7, 0xCB, 0xCF))
+_ARITHMETIC = frozenset(range(0xC9, 0xD0))
+# Tables, another scan, the number of lines, comments and the end: nothing else follows a scan.
+_AFTER_A_SCAN = frozenset((_EOI, _SOS, _DHT, 0xDB, 0xDC, _DRI, 0xFE, *range(0xE0, 0xF0)))
+_SCAN_ENDS = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
+_RESTARTS = re.compile(rb"\xff([\xd0-\xd7])")
+# Of zero bytes in a row: a whole block of coefficients that are all -1, which no picture has.
+_ZEROS = bytes(48)
+_END_OF_BLOCK = 0  # as a DC symbol: no difference
+_TAIL = 16  # bytes; some encoders fill up to a round length
+_GREY = 128
+
+
+@dataclass
+class Scan:
+    """``components``: by id, with their DC and AC table. ``first``: of each table the symbol whose
+    code is zeros. ``start``, ``stop``: where its coded data lies in the file."""
+
+    components: dict[int, tuple[int, int]]
+    spectrum: tuple[int, int]
+    high: int
+    low: int
+    first: dict[tuple[int, int], int]
+    restart_interval: int
+    start: int
+    stop: int = 0
+
+
+@dataclass
+class Jpeg:
+    """``samplings``: of each component id its horizontal and vertical sampling factor. ``stray``:
+    whether a marker stands where none may; ``ended``: whether the end marker was reached."""
+
+    kind: int = 0
+    precision: int = 8
+    width: int = 0
+    height: int = 0
+    samplings: dict[int, tuple[int, int]] = field(default_factory=dict)
+    scans: list[Scan] = field(default_factory=list)
+    stray: bool = False
+    ended: bool = False
+
+    @property
+    def progressive(self) -> bool:
+        return self.kind in _PROGRESSIVE
+
+
+def read(data: bytes) -> Jpeg:
+    """Go through the markers of the first picture in ``data``, which begins with a JPEG's.
+
+    Stops where they make no sense any more. Raises ImageTooLargeError above MAX_SCANS or MAX_PARTS.
+    """
+    tables: dict[tuple[int, int], int] = {}
+    found, interval, position, count = Jpeg(), 0, 2, 0
+    while position + 4 <= len(data) and data[position] == 0xFF:
+        marker, count = data[position + 1], count + 1
+        check_count("JPEG segments", count, MAX_PARTS)
+        if marker == 0xFF:  # a fill byte
+            position += 1
+            continue
+        if marker == _EOI:
+            found.ended = True
+            break
+        start, (length,) = position + 4, struct.unpack_from(">H", data, position + 2)
+        body = data[start : position + 2 + length]
+        position += 2 + length
+        try:
+            if marker in _FRAMES and not found.kind:
+                found.kind = marker
+                found.precision, found.height, found.width = struct.unpack_from(">BHH", body)
+                for one in range(6, 6 + 3 * body[5], 3):
+                    found.samplings[body[one]] = body[one + 1] >> 4, body[one + 1] & 15
+            elif marker == _DHT:
+                tables = tables | _first_symbols(body)
+            elif marker == _DRI:
+                (interval,) = struct.unpack_from(">H", body)
+            elif marker == _SOS:
+                end = 1 + 2 * body[0]
+                components = {
+                    body[one]: (body[one + 1] >> 4, body[one + 1] & 15) for one in range(1, end, 2)
+                }
+                low, high, bits = body[end : end + 3]
+                scan = Scan(
+                    components, (low, high), bits >> 4, bits & 15, tables, interval, position
+                )
+                found.scans.append(scan)
+                check_count("progressive scans", len(found.scans), MAX_SCANS)
+                ends = _SCAN_ENDS.search(data, position)
+                scan.stop = position = ends.start() if ends else len(data)
+                if ends and data[position + 1] not in _AFTER_A_SCAN:
+                    found.stray = True
+                    break
+        except (IndexError, ValueError, struct.error):
+            break
+    # The end marker is two bytes, where a segment has at least four.
+    found.ended = found.ended or data[position : position + 2] == b"\xff\xd9"
+    return found
+
+
+def check(jpeg: Jpeg) -> None:
+    """Refuse what cannot be decoded, or would cost too much.
+
+    Raises NotAnImageError with the true reason, or ImageTooLargeError.
+    """
+    if jpeg.kind in _LOSSLESS:
+        raise _kind_error("lossless")
+    if jpeg.kind in _ARITHMETIC:
+        raise _kind_error("arithmetic-coded")
+    if jpeg.precision != 8:
+        raise _kind_error(f"{jpeg.precision}-bit")
+    check_size(jpeg.width, jpeg.height, "JPEG")
+    if jpeg.progressive or len(jpeg.scans) > 1:
+        samples = _samples(jpeg)
+        held = sum(samples.values())
+        check_count("coefficients to hold at once", held, MAX_SAMPLES_HELD)
+        visited = sum(samples.get(one, 0) for scan in jpeg.scans for one in scan.components)
+        check_count(
+            f"samples to go through in {len(jpeg.scans)} scans", visited, MAX_SAMPLES_VISITED
+        )
+
+
+def damage(data: bytes, jpeg: Jpeg) -> str | None:
+    """What in the file's build says that it is damaged, in words; None where nothing does."""
+    if jpeg.stray:
+        return "its data is broken off by a marker that does not belong there"
+    for scan in jpeg.scans:
+        coded = data[scan.start : scan.stop]
+        numbers = [match[0] & 7 for match in _RESTARTS.findall(coded)]
+        if numbers != [number % 8 for number in range(len(numbers))]:
+            return "parts of its data are missing or exchanged"
+        if numbers and not scan.restart_interval:
+            return "its data is broken off by a marker that does not belong there"
+        if not _zeros_mean_flat(jpeg, scan) and _ZEROS in coded:
+            return "a part of its data is zeros"
+    if jpeg.ended and not _complete(jpeg):
+        return "parts of its data are missing"
+    return None
+
+
+class Watch:
+    """Hands Pillow the data of a JPEG that is written as it is read, its last bytes by themselves.
+
+    ``early`` says afterwards whether those were not asked for: then the picture was finished before
+    its data was, and some of the data was taken for something else.
+    """
+
+    def __init__(self, image: ImageFile.ImageFile, jpeg: Jpeg) -> None:
+        assert image.fp is not None  # until it is loaded
+        self._file: IO[bytes] = image.fp
+        self._tail = jpeg.scans[0].stop - _TAIL
+        # Pillow asks this method for data, where there is one.
+        image.load_read = self._read  # type: ignore[attr-defined]
+
+    @property
+    def early(self) -> bool:
+        return self._file.tell() <= self._tail
+
+    def _read(self, size: int) -> bytes:
+        left = self._tail - self._file.tell()
+        return self._file.read(min(size, left) if left > 0 else size)
+
+
+def watched(image: ImageFile.ImageFile, jpeg: Jpeg) -> Watch | None:
+    """A Watch, where the decoder writes rows while it reads data."""
+    once = len(jpeg.scans) == 1 and not jpeg.progressive
+    return Watch(image, jpeg) if once and jpeg.ended else None
+
+
+def grey_blocks(pixels: np.ndarray) -> np.ndarray:
+    """Which blocks of 8 x 8 pixels are the plain grey that libjpeg fills in for lost data.
+
+    ``pixels``: uint8 (height, width) or (height, width, 3), as decoded. Returns bool (rows,
+    columns); a row that is cut off at the bottom counts where its last line is grey.
+    """
+    height, width = pixels.shape[:2]
+    pixels = pixels.reshape(height, width, -1)
+    lines = np.minimum(np.arange(4, height + 4, 8), height - 1)
+    grey: np.ndarray = pixels[lines, 4::8, 0] == _GREY
+    rows, columns = np.nonzero(grey)
+    grey[rows, columns] = (pixels[lines[rows], 8 * columns + 4] == _GREY).all(-1)
+    if grey.any():
+        whole = (pixels == _GREY).all(-1)
+        across = np.add.reduceat(~whole, np.arange(0, grey.shape[1] * 8, 8), axis=1)
+        down = np.add.reduceat(across, np.arange(0, height // 8 * 8 or 1, 8), axis=0)
+        full = min(len(down), height // 8)
+        grey[:full] &= down[:full] == 0
+        if full < len(grey):
+            grey[full:] &= across[-1] == 0
+    return grey
+
+
+def lost(grey: np.ndarray) -> bool:
+    """Whether grey blocks (see ``grey_blocks``) stand for lost data, and are no margin.
+
+    Data is lost from inside a row on: of that row the end is grey, of the next everything (two rows
+    of blocks may be one of the file's). A margin begins with a row, or goes down one side.
+    """
+    (ends,) = np.nonzero(grey[:, -1:].any(1))  # pictures narrower than a block have no columns
+    if not len(ends):
+        return False
+    first = grey[ends[0]]
+    side = ends[0] + 2 < len(grey) and np.array_equal(first, grey[ends[0] + 2])
+    return bool(not first[0] and not side)
+
+
+def _kind_error(kind: str) -> NotAnImageError:
+    return NotAnImageError(
+        f"The file is a {kind} JPEG, which cannot be read here. Save it as an ordinary (8-bit "
+        "baseline) JPEG, or as PNG."
+    )
+
+
+def _first_symbols(body: bytes) -> dict[tuple[int, int], int]:
+    """Of every table in a DHT segment, by class (0 DC, 1 AC) and id, its shortest code's symbol."""
+    found, position = {}, 0
+    while position + 17 < len(body):
+        where = body[position]
+        found[where >> 4, where & 15] = body[position + 17]
+        position += 17 + sum(body[position + 1 : position + 17])
+    return found
+
+
+def _samples(jpeg: Jpeg) -> dict[int, int]:
+    """Coefficients of every component."""
+    most_across = max((across for across, _ in jpeg.samplings.values()), default=1) or 1
+    most_down = max((down for _, down in jpeg.samplings.values()), default=1) or 1
+    pixels = jpeg.width * jpeg.height
+    return {
+        one: pixels * across * down // (most_across * most_down)
+        for one, (across, down) in jpeg.samplings.items()
+    }
+
+
+def _zeros_mean_flat(jpeg: Jpeg, scan: Scan) -> bool:
+    """Whether zero bytes may stand for an area of one colour. Then they prove nothing.
+
+    Sequential: the AC code of zeros ends the block. Progressive: the DC code of zeros is that of no
+    difference; a refinement is bits without codes. Ends of blocks are never written one by one in
+    a scan of AC coefficients.
+    """
+    if scan.high > 0:
+        return True
+    kind = 0 if jpeg.progressive else 1
+    if jpeg.progressive and scan.spectrum[0] > 0:
+        return False
+    tables = [(kind, pair[kind]) for pair in scan.components.values()]
+    return all(scan.first.get(table, _END_OF_BLOCK) == _END_OF_BLOCK for table in tables)
+
+
+def _complete(jpeg: Jpeg) -> bool:
+    """Whether the scans hold every bit of every coefficient."""
+    lowest = {one: [1] * 64 for one in jpeg.samplings}
+    for scan in jpeg.scans:
+        start, stop = scan.spectrum
+        for one in scan.components:
+            if one in lowest:
+                lowest[one][start : stop + 1] = [scan.low] * (stop + 1 - start)
+    return not any(any(bits) for bits in lowest.values())

@@ -1,0 +1,142 @@
+"""A TIFF's first picture: what its tags declare, before Pillow is asked.
+
+Pillow reads 8-bit TIFF of every build, and 16-bit colour but for one build that it takes wrongly
+(planes one after the other, not compressed). Terms as in TIFF 6.0.
+"""
+
+import struct
+from dataclasses import dataclass
+
+from PIL import TiffImagePlugin
+
+from mel_demo.errors import NotAnImageError
+from mel_demo.image_files import colour
+from mel_demo.image_files.limits import MAX_PARTS, MAX_TAG_BYTES, MAX_TAGS, check_count, check_size
+
+MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 16: 8}
+_LETTER = {1: "B", 3: "H", 4: "I", 16: "Q"}
+_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _SAMPLES, _PLANAR = 256, 257, 258, 259, 277, 284
+_STRIPS, _TILES, _FORMAT = 273, 324, 339
+_DIRECTORIES = (0x8769, 0x8825, 0xA005, 330)
+_FORMATS = {1: "whole", 2: "signed", 3: "floating-point", 5: "complex", 6: "complex"}
+
+
+@dataclass(frozen=True)
+class Tiff:
+    """``bits``: of the widest sample. ``parts``: strips or tiles."""
+
+    width: int
+    height: int
+    bits: int
+    samples: int
+    number_format: int
+    compression: int
+    planar: bool
+    parts: int
+
+    def __str__(self) -> str:
+        kind = _FORMATS.get(self.number_format, "unknown")
+        colours = "grey values" if self.samples < 3 else "colours"
+        planes = ", in separate planes" if self.planar and self.samples > 1 else ""
+        return f"{self.bits}-bit {kind} numbers as {colours}{planes}"
+
+
+def read(data: bytes) -> Tiff | None:
+    """The tags of the first picture; None where they cannot be followed."""
+    order = "<" if data[:2] == b"II" else ">"
+    big = data[2:4] in (b"+\0", b"\0+")
+    count_form, entry_form, entry_size = ("Q", "HHQ", 20) if big else ("H", "HHI", 12)
+    values: dict[int, tuple[int, ...]] = {}
+    counts: dict[int, int] = {}
+    try:
+        (start,) = struct.unpack_from(order + ("Q" if big else "I"), data, 8 if big else 4)
+        (entries,) = struct.unpack_from(order + count_form, data, start)
+        start += struct.calcsize(count_form)
+        for at in range(start, start + entry_size * min(entries, 1000), entry_size):
+            tag, kind, count = struct.unpack_from(order + entry_form, data, at)
+            counts[tag] = count
+            if kind not in _LETTER or count > 64:
+                continue
+            place = at + struct.calcsize("=" + entry_form)
+            if _BYTES[kind] * count > (8 if big else 4):
+                (place,) = struct.unpack_from(order + ("Q" if big else "I"), data, place)
+            values[tag] = struct.unpack_from(f"{order}{count}{_LETTER[kind]}", data, place)
+    except (struct.error, OverflowError):
+        return None
+
+    def first(tag: int, otherwise: int) -> int:
+        return values.get(tag, (otherwise,))[0] if values.get(tag, (0,)) else otherwise
+
+    return Tiff(
+        width=first(_WIDTH, 0),
+        height=first(_HEIGHT, 0),
+        bits=max(values.get(_BITS) or (1,)),
+        samples=first(_SAMPLES, 1),
+        number_format=max(values.get(_FORMAT) or (1,)),
+        compression=first(_COMPRESSION, 1),
+        planar=first(_PLANAR, 1) == 2,
+        parts=max(counts.get(_STRIPS, 0), counts.get(_TILES, 0)),
+    )
+
+
+def check(tiff: Tiff) -> None:
+    """Refuse what Pillow reads wrongly or slowly: NotAnImageError, ImageTooLargeError."""
+    check_size(tiff.width, tiff.height, "TIFF")
+    check_count("strips or tiles", tiff.parts, MAX_PARTS)
+    if tiff.bits > 8 and tiff.samples > 1 and tiff.planar and tiff.compression == 1:
+        raise unreadable(tiff)
+
+
+def check_directories(data: bytes) -> None:
+    """Bounds what Pillow copies of TIFF and EXIF directories, wherever they lie in the file.
+
+    Raises ImageTooLargeError.
+    """
+    tags = 0
+    for magic in MAGIC:
+        start = data.find(magic)
+        while start >= 0:
+            tags += _check_directories(data, start, magic) + 1
+            check_count("tags", tags, MAX_TAGS)
+            start = data.find(magic, start + 4)
+
+
+def _check_directories(data: bytes, base: int, magic: bytes) -> int:
+    """How many tags a directory and those in it have."""
+    order, big = "<" if magic[:1] == b"I" else ">", b"+" in magic
+    offset_form, count_form, entry = ("Q", "Q", "HHQ") if big else ("I", "H", "HHI")
+    size = struct.calcsize("=" + entry + offset_form)
+    pending, held, tags = [base + (8 if big else 4)], 0, 0
+    while pending and tags <= MAX_TAGS:
+        try:
+            (offset,) = struct.unpack_from(order + offset_form, data, pending.pop())
+            (entries,) = struct.unpack_from(order + count_form, data, base + offset)
+            first = base + offset + struct.calcsize(count_form)
+            for at in range(first, first + size * min(entries, MAX_TAGS + 1), size):
+                tag, kind, count = struct.unpack_from(order + entry, data, at)
+                value, tags = count * _BYTES.get(kind, 0), tags + 1
+                held += value if value < len(data) else 0
+                if tag in _DIRECTORIES:
+                    pending.append(at + struct.calcsize("=" + entry))
+        except (struct.error, OverflowError):
+            continue
+        check_count("bytes in its tags", held, MAX_TAG_BYTES * len(data))
+    return tags
+
+
+def unreadable(tiff: Tiff) -> NotAnImageError:
+    """Where a TIFF that is whole has a build that is not read."""
+    return NotAnImageError(
+        f"The TIFF stores {tiff} (compression {tiff.compression}), which cannot be read here. Save "
+        "it as TIFF with 8-bit RGB colours, or as PNG."
+    )
+
+
+def conversion(image: TiffImagePlugin.TiffImageFile) -> colour.Conversion | None:
+    """By the tags WhitePoint and PrimaryChromaticities; None without."""
+    white, points = image.tag_v2.get(318), image.tag_v2.get(319)
+    if not white or not points or len(white) != 2 or len(points) != 6 or image.mode != "RGB":
+        return None
+    numbers = [float(number) for number in (*points, *white)]
+    return colour.by_chromaticities(tuple(zip(numbers[::2], numbers[1::2], strict=True)))

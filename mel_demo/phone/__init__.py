@@ -1,0 +1,1 @@
+"""The student in a browser, offline: a static page, and the Python that lays it out."""

@@ -1,0 +1,103 @@
+// Runs in the head, before Gradio: the language first, then what a click does without the server.
+(() => {
+  const spoken = ['en', 'de', 'es'];
+  let kept = null;
+  try { kept = localStorage.getItem('mel-language'); } catch { /* storage may be forbidden */ }
+  const asked = navigator.languages.map((tag) => tag.slice(0, 2).toLowerCase());
+  const language = [kept, ...asked].find((tag) => spoken.includes(tag)) ?? 'en';
+  // Gradio's own words follow the browser's language: one that we do not have would mix two.
+  Object.defineProperty(navigator, 'language', { get: () => language, configurable: true });
+  Object.defineProperty(navigator, 'languages', { get: () => [language], configurable: true });
+  document.documentElement.lang = language;
+
+  const speak = (chosen) => {
+    if (chosen === language) return;
+    try {
+      localStorage.setItem('mel-language', chosen);
+    } catch { /* then nothing is remembered */ }
+    location.reload();
+  };
+  const view = { zoom: 1, x: 0, y: 0 };
+  const show = () => {
+    const most = 50 * (view.zoom - 1);
+    view.x = Math.min(Math.max(view.x, -most), most);
+    view.y = Math.min(Math.max(view.y, -most), most);
+    for (const name of ['zoom', 'x', 'y']) {
+      document.documentElement.style.setProperty(`--${name}`, view[name] + (name === 'zoom' ? '' : '%'));
+    }
+    document.body.classList.toggle('zoomed', view.zoom > 1);
+  };
+  let drag = null, moved = false;
+  addEventListener('pointerdown', (event) => {
+    moved = false;
+    if (view.zoom > 1 && event.target.closest('.view')) drag = event;
+  });
+  addEventListener('pointermove', (event) => {
+    if (!drag) return;
+    const box = event.target.closest('.view')?.getBoundingClientRect();
+    if (!box) return;
+    view.x += (100 * (event.clientX - drag.clientX)) / box.width;
+    view.y += (100 * (event.clientY - drag.clientY)) / box.height;
+    moved ||= Math.hypot(event.movementX, event.movementY) > 1;
+    drag = event;
+    show();
+  });
+  for (const end of ['pointerup', 'pointercancel']) addEventListener(end, () => { drag = null; });
+  const arrows = { ArrowLeft: [10, 0], ArrowRight: [-10, 0], ArrowUp: [0, 10], ArrowDown: [0, -10] };
+  addEventListener('keydown', (event) => {
+    const step = event.target.closest?.('.view') && view.zoom > 1 && arrows[event.key];
+    if (!step) return;
+    event.preventDefault();
+    view.x += step[0];
+    view.y += step[1];
+    show();
+  });
+
+  addEventListener('click', (event) => {
+    const spoke = event.target.closest?.('[data-language]');
+    if (spoke) speak(spoke.dataset.language);
+    const frame = event.target.closest?.('.view');
+    if (frame && !moved) {
+      const box = frame.getBoundingClientRect();
+      const keyboard = event.detail === 0;
+      if (view.zoom > 1) Object.assign(view, { zoom: 1, x: 0, y: 0 });
+      else {
+        view.zoom = 2.5;
+        view.x = keyboard ? 0 : 125 - (250 * (event.clientX - box.left)) / box.width;
+        view.y = keyboard ? 0 : 125 - (250 * (event.clientY - box.top)) / box.height;
+      }
+      show();
+    }
+    const maps = event.target.closest?.('[data-maps]');
+    if (maps) {
+      const hidden = document.body.classList.toggle('bare');
+      document.querySelectorAll('[data-maps]').forEach((one) => { one.ariaPressed = !hidden; });
+    }
+    if (event.target.closest?.('[data-another]')) {
+      judging(false);
+      document.querySelector("#upload [aria-label='Remove Image']")?.click();
+      document.querySelector('#header')?.scrollIntoView();
+    }
+  });
+
+  // Within a frame of the choice: that something happens, until the server has answered.
+  const judging = (on) => document.body.classList.toggle('is-judging', on);
+  addEventListener('change', (event) => {
+    if (event.target.matches?.('#upload input[type=file]')) judging(true);
+  }, true);
+  addEventListener('drop', (event) => { if (event.target.closest?.('#upload')) judging(true); }, true);
+  addEventListener('click', (event) => { if (event.target.closest?.('#examples button')) judging(true); }, true);
+  let hero = '';
+  const follow = () => {
+    const now = document.querySelector('#hero .hero.now');
+    if (!now || now.outerHTML === hero) return;
+    hero = now.outerHTML;
+    const waited = document.body.classList.contains('is-judging');
+    const answered = !now.matches('.empty');
+    if (answered) judging(false);
+    const verdict = '.refer, .no_referral, .disagree, .other_cancer, .insisted';
+    document.body.classList.toggle('judged', now.matches(verdict));
+    if (waited && answered && innerWidth <= 640) now.scrollIntoView({ block: 'start' });
+  };
+  new MutationObserver(follow).observe(document, { childList: true, subtree: true, characterData: true });
+})();

@@ -1,0 +1,63 @@
+"""Images that scored alike: the nearest in log-odds, counted, with their interval."""
+
+import pytest
+
+from mel_demo.decision.neighbours import NEIGHBOURS, neighbours
+from mel_demo.manifest import ScoresByTruth
+
+
+def scores(positive: list[float], negative: list[float]) -> ScoresByTruth:
+    return ScoresByTruth(tuple(sorted(positive)), tuple(sorted(negative)))
+
+
+def test_it_counts_the_positives_among_the_nearest() -> None:
+    near = scores([0.050 + 0.0001 * n for n in range(7)], [0.05] * (NEIGHBOURS - 7))
+    far = scores([*near.positive, *[0.9] * 50], [*near.negative, *[0.001] * 500])
+    found = neighbours(far, 0.05)
+    assert (found.images, found.positives, found.beyond) == (130, 7, None)
+    # By SciPy: binomtest(7, 130).proportion_ci(method="wilson").
+    assert (found.low, found.high) == pytest.approx((0.026325, 0.106978), abs=1e-6)
+
+
+def test_near_is_near_in_log_odds() -> None:
+    # 0.02 lies nearer to 0.01 by difference; by odds 0.035 is the nearer one.
+    found = neighbours(scores([0.035], [0.01]), 0.02, count=1)
+    assert found.positives == 1
+
+
+def test_of_images_as_far_away_none_is_left_out() -> None:
+    found = neighbours(scores([0.6, 0.4], [0.4, 0.6, 0.9]), 0.5, count=1)
+    assert (found.images, found.positives) == (4, 2)
+
+
+@pytest.mark.parametrize(
+    ("probability", "beyond"),
+    [
+        (0.0, "lowest"),
+        (0.009, "lowest"),
+        (0.01, None),
+        (0.8, None),
+        (0.81, "highest"),
+        (1, "highest"),
+    ],
+)
+def test_it_says_when_nothing_measured_scored_so_low_or_so_high(probability, beyond) -> None:
+    assert neighbours(scores([0.8, 0.3], [0.01]), probability).beyond == beyond
+
+
+def test_an_interval_reaches_its_end_where_all_are_alike_and_no_further() -> None:
+    none = neighbours(scores([0.99], [0.5] * 20), 0.5, count=20)
+    every = neighbours(scores([0.5] * 20, [0.01]), 0.5, count=20)
+    assert (none.low, every.high) == (0, 1)
+    assert none.high == pytest.approx(0.1611, abs=1e-3)
+    assert every.low == pytest.approx(1 - none.high)
+
+
+def test_without_scores_nothing_is_said() -> None:
+    assert neighbours(None, 0.5) is None
+
+
+@pytest.mark.parametrize(("probability", "count"), [(-0.1, 1), (float("nan"), 1), (0.5, 0)])
+def test_what_cannot_be_is_refused(probability, count) -> None:
+    with pytest.raises(ValueError, match=r"probability|at least 1"):
+        neighbours(scores([0.5], [0.5]), probability, count)

@@ -1,0 +1,150 @@
+"""A released file in the manifest's words: what it is, where it came from, how fast it serves."""
+
+import json
+import statistics
+from collections.abc import Mapping
+from pathlib import Path
+
+from mel_demo.images import open_image
+from mel_demo.inference import Model
+from mel_demo.manifest import (
+    CLASS_NAMES,
+    FORMAT,
+    MELANOMA,
+    Data,
+    Elsewhere,
+    Latency,
+    ModelSpec,
+    SplitSizes,
+    Target,
+    Training,
+    plain,
+)
+from training import provenance
+from training.data.measurable import Pixels
+from training.data.splits import SPLITS, Row
+from training.errors import ExportError
+from training.learn.run_folder import RunRecord
+from training.measure.scores import Scores
+from training.provenance import sha256
+
+NAME, LICENCE, DOI = "HAM10000", "CC BY-NC 4.0", "10.1038/sdata.2018.161"
+LICENCES = {"ISIC 2017": "CC0"}
+"""Of images of other clinics; those of the ISIC archive elsewhere are CC BY-NC."""
+TIMED_IMAGES = 50
+NOT_TIMED = Latency(milliseconds=0, note="not measured yet")
+
+
+def describe(
+    file: Path,
+    record: RunRecord,
+    parameters: int,
+    temperature: float,
+    data: Data,
+    targets: Mapping[str, Target],
+) -> ModelSpec:
+    """The entry of one model, all but its latency. ``targets``: of ``measure_targets``."""
+    melanoma = targets["melanoma"]
+    return ModelSpec(
+        key=record.role,
+        file=file.name,
+        sha256=sha256(file),
+        bytes=file.stat().st_size,
+        architecture=record.architecture,
+        parameters=parameters,
+        recipe=record.recipe_name,
+        source_commit=record.git_commit,
+        data=data,
+        class_names=CLASS_NAMES,
+        temperature=temperature,
+        preprocessing=record.preprocessing,
+        metrics=melanoma.metrics,
+        operating_table=melanoma.operating_table,
+        evidence=melanoma.evidence,
+        skin_cancer=targets["skin_cancer"],
+        training=Training(
+            epochs=record.epochs,
+            best_epoch=record.best_epoch,
+            seed=record.seed,
+            hours=record.hours,
+            hardware=record.hardware,
+            init=record.init,
+            teacher=record.teacher,
+        ),
+        latency=NOT_TIMED,
+    )
+
+
+def describe_data(
+    rows: list[Row], record: RunRecord, external: Path | None, scores: Scores | None
+) -> Data:
+    """The data set, its licence, the sizes of its splits, and what else was learned from.
+
+    ``rows``: of the splits file. ``external``: the file that lists images of other clinics, and
+    their ``scores`` where they were measured.
+    """
+    by_split = {split: [row for row in rows if row.split == split] for split in SPLITS}
+    return Data(
+        name=NAME,
+        licence=LICENCE,
+        doi=DOI,
+        splits_sha256=record.splits_sha256,
+        images=SplitSizes(**{split: len(found) for split, found in by_split.items()}),
+        melanomas=SplitSizes(
+            **{split: sum(row.dx == "mel" for row in found) for split, found in by_split.items()}
+        ),
+        lesions=SplitSizes(
+            **{split: len({row.lesion_id for row in found}) for split, found in by_split.items()}
+        ),
+        more={name: n for name, n in (record.sources or {}).items() if name != NAME},
+        external=None if external is None or scores is None else _elsewhere(external, scores),
+    )
+
+
+def _elsewhere(external: Path, scores: Scores) -> Elsewhere:
+    sources = ["other clinics"] if scores.sources is None else sorted(set(scores.sources.tolist()))
+    licences = dict.fromkeys(LICENCES.get(source, "CC BY-NC") for source in sources)
+    return Elsewhere(
+        name=" and ".join(sources),
+        licence=", ".join(licences),
+        sha256=sha256(external),
+        images=len(scores.labels),
+        melanomas=int((scores.labels == MELANOMA).sum()),
+    )
+
+
+def onnx_metadata(record: RunRecord) -> dict[str, str]:
+    """What an ONNX file says of itself; ONNX knows text alone, so lists are JSON."""
+    return {
+        "format": str(FORMAT),
+        "class_names": json.dumps(CLASS_NAMES),
+        "preprocessing": json.dumps(plain(record.preprocessing)),
+        "architecture": record.architecture,
+        "source_commit": record.git_commit,
+        "data": f"{NAME}, {LICENCE}, doi {DOI}",
+    }
+
+
+def serve(spec: ModelSpec, file: Path, pixels: Pixels, scores: Scores, by: str) -> Latency:
+    """Judge images one by one as the page does, and time it; ``by``: the command that asks.
+
+    ``scores``: of the images of ``pixels``. Raises ExportError when the file is not served with the
+    probabilities that it was measured with.
+    """
+    model = Model(spec, file)
+    measured = scores.judged().probability
+    times = []
+    for index, path in enumerate(pixels.images.paths[:TIMED_IMAGES]):
+        prediction = model.predict(open_image(path))
+        if prediction.melanoma_probability != measured[index]:
+            raise ExportError(
+                f"The {spec.key} is served with a melanoma probability of "
+                f"{prediction.melanoma_probability!r} for {path.name}, but was measured with "
+                f"{measured[index]!r}: mel_demo.inference and training.measure.scores differ."
+            )
+        times.append(prediction.milliseconds)
+    return Latency(
+        milliseconds=round(statistics.median(times), 1),
+        note=f"median of {len(times)} images of {NAME}, one at a time, cropped, scaled and judged "
+        f"by mel_demo.inference; {provenance.describe()}; by `{by}`",
+    )
