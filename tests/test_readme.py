@@ -69,8 +69,6 @@ def test_the_onnx_example_gives_the_pages_probability(tmp_path, monkeypatch):
     (code,) = (
         block for block in re.findall(r"```python\n(.*?)```", README, re.S) if "onnx" in block
     )
-        block for block in re.findall(r"```python\n(.*?)```", README, re.S) if "onnx" in block
-    ]
     names: dict[str, Any] = {}
     exec(code, names)
     served = Screener(ROOT / "weights").screen(open_image(tmp_path / "lesion.jpg")).student

@@ -18,7 +18,7 @@ from mel_demo.rows import COLUMNS
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 ray = pytest.importorskip("ray")
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.cluster
 
 from pyarrow import dataset, fs, parquet, table  # noqa: E402
 from ray.cluster_utils import Cluster  # noqa: E402
