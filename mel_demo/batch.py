@@ -1,125 +1,190 @@
-"""Many images to one table: finds the files, judges each, writes CSV. No file stops the rest.
+"""Many images to rows: finds the files, judges them on all cores. No file stops the rest.
 
-Knows files and rows; it does not know the terminal (``cli``) nor any model.
+Knows files and threads; it does not know the terminal (``cli``), the table (``outputs``) nor any
+model. Holds a few images at a time, however many there are.
 """
 
-import csv
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import stat
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TextIO
 
-from mel_demo.decision import operating_point
-from mel_demo.decision.operating_point import Decision
-from mel_demo.errors import MelDemoError, SettingError
+from mel_demo.errors import ImageError, MelDemoError, SettingError
 from mel_demo.images import SUFFIXES, read_image
-from mel_demo.manifest import CLASS_NAMES
-from mel_demo.screening import Screener, Screening
+from mel_demo.rows import Row, Sheet
+from mel_demo.screening import Screener
 
-COLUMNS = (
-    "image",
-    "model",
-    "melanoma_probability",
-    "threshold",
-    "decision",
-    "error",
-    *CLASS_NAMES,
-)
-REFER, NO_REFERRAL = "refer", "no referral"
-REFUSED = "none: not a dermoscopy image"
-"""Instead of a decision; the probabilities stay, for whoever wants them all the same."""
-
-Row = dict[str, str]
+_AHEAD = 4
+"""Images under way for each worker: enough that a slow one does not stop the others."""
+_KINDS = 20
 
 
-def find_images(paths: Iterable[Path]) -> list[Path]:
-    """Files named in ``paths`` as they are; of folders, all files below with an image's suffix.
+@dataclass
+class LeftOut:
+    """What a search of folders passed over; ``suffixes`` counts files not named like an image."""
 
-    Sorted within a folder, hidden ones left out (macOS puts "._name.jpg" beside a photo), none
-    twice. Raises SettingError when a path does not exist or no image is found.
+    suffixes: Counter[str] = field(default_factory=Counter)
+    hidden: int = 0
+    linked_folders: int = 0
+
+    def add(self, name: str) -> None:
+        """Count a file by its suffix; of very many kinds the later ones together."""
+        suffix = os.path.splitext(name)[1].lower() or "no suffix"
+        known = suffix in self.suffixes or len(self.suffixes) < _KINDS
+        self.suffixes[suffix if known else "others"] += 1
+
+    def __str__(self) -> str:
+        """One line, empty when nothing was."""
+        parts = []
+        if self.suffixes:
+            kinds = ", ".join(f"{kind} {number}" for kind, number in self.suffixes.most_common())
+            parts.append(f"{self.suffixes.total()} files not named like an image ({kinds})")
+        if self.hidden:
+            parts.append(f"{self.hidden} hidden")
+        if self.linked_folders:
+            parts.append(f"{self.linked_folders} links to folders")
+        return f"Left out: {', '.join(parts)}." if parts else ""
+
+
+@dataclass
+class Tally:
+    """Images by what became of them; ``before``: those that a resumed table held already."""
+
+    before: int = 0
+    images: int = 0
+    failed: int = 0
+    refused: int = 0
+    left_out: LeftOut = field(default_factory=LeftOut)
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Count one image by its rows."""
+        self.images += 1
+        self.failed += rows[0]["error"] is not None
+        self.refused += bool(rows[0]["refused"])
+
+    def remarks(self) -> Iterator[str]:
+        """What a person should know, in lines; none where all went well."""
+        if self.before:
+            yield f"{self.before} images were in the table already, {self.images} were added."
+        if text := str(self.left_out):
+            yield text
+        if self.refused:
+            yield (
+                f"{self.refused} of {self.images} files do not look like dermoscopy images: no "
+                "decision."
+            )
+        if self.failed:
+            yield (
+                f"{self.failed} of {self.images} files could not be judged: see the column 'error'."
+            )
+
+
+def find_images(paths: Sequence[Path], left_out: LeftOut) -> Iterator[Path]:
+    """Files named in ``paths`` as they are; of folders, all below with an image's suffix.
+
+    Sorted by name within a folder, of which only the names are held. Hidden ones are left out
+    (macOS puts "._name.jpg" beside a photo), and so are links to folders, which may lead in
+    circles. No path comes twice; two links to one file are two images. Also yields what cannot be
+    read, dangling links and unreadable folders among them: ``judge_file`` says so. Raises
+    SettingError when a path does not exist.
     """
-    paths = list(paths)
-    found: dict[Path, Path] = {}
     for path in paths:
-        if not path.exists():
+        if not os.path.lexists(path):
             raise SettingError(f"{path} does not exist. Name image files, or folders of them.")
-        below = sorted(path.rglob("*")) if path.is_dir() else [path]
-        for file in below:
-            hidden = any(part.startswith(".") for part in file.relative_to(path).parts)
-            if file == path or (file.suffix.lower() in SUFFIXES and file.is_file() and not hidden):
-                found.setdefault(file.resolve(), file)
-    if not found:
-        raise SettingError(
-            f"No image in {', '.join(map(str, paths))}. A folder is searched for files named "
-            f"{' '.join(sorted(SUFFIXES))}."
-        )
-    return list(found.values())
+    before: list[Path] = []
+    for path in paths:
+        place = Path(os.path.abspath(path))
+        for file in _below(path, left_out) if path.is_dir() else [path]:
+            here = Path(os.path.abspath(file))
+            if not any(_finds(earlier, here, file == path) for earlier in before):
+                yield file
+        before.append(place)
 
 
-def screen_file(screener: Screener, path: Path, target_sensitivity: float) -> list[Row]:
-    """One row per model, or one row with an empty model and the error where it cannot be judged."""
-    # A name that is not UTF-8 must not stop the table.
-    name = os.fsencode(path).decode("utf-8", "replace")
+def judge_file(screener: Screener, sheet: Sheet, path: Path) -> list[Row]:
+    """One row per model, or one row with the error where the file cannot be judged."""
+    name = name_of(path)
     try:
-        screening = screener.screen(*read_image(path))
+        _check_file(path)
+        return sheet.judged(name, screener.screen(*read_image(path)))
     except MelDemoError as error:
-        return [dict.fromkeys(COLUMNS, "") | {"image": name, "error": str(error)}]
-    rows = []
-    for key, prediction in screening.predictions.items():
-        table = screener.manifest.models[key].operating_table
-        decision = operating_point.decide(prediction, table, target_sensitivity)
-        row = {
-            "image": name,
-            "model": key,
-            "melanoma_probability": f"{prediction.melanoma_probability:.6g}",
-            "threshold": f"{decision.point.threshold:.6g}",
-            "decision": _in_words(screening, decision),
-            "error": "",
-        }
-        for class_name, probability in zip(CLASS_NAMES, prediction.probabilities, strict=True):
-            row[class_name] = f"{probability:.6g}"
-        rows.append(row)
-    return rows
+        return sheet.failed(name, str(error))
+    except MemoryError:
+        return sheet.failed(name, "The image needs more memory than there is. Save it smaller.")
 
 
-def _in_words(screening: Screening, decision: Decision) -> str:
-    if screening.refused:
-        return REFUSED
-    return REFER if decision.refer else NO_REFERRAL
+def name_of(path: Path) -> str:
+    r"""The path as a text that can be written; bytes that are no UTF-8 as \xNN."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-class Table:
-    """A CSV file being written: header at once, then rows as they come."""
+def in_order(
+    judge: Callable[[Path], list[Row]], files: Iterable[Path], workers: int
+) -> Generator[list[Row], None, None]:
+    """The rows of every file, in the order of ``files``, by as many threads as ``workers``.
 
-    def __init__(self, file: TextIO) -> None:
-        self._writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        self._writer.writeheader()
-
-    def add(self, rows: Iterable[Row]) -> None:
-        self._writer.writerows(rows)
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[TextIO]:
-    """A text file that takes ``path``'s place when the block ends well, and vanishes otherwise.
-
-    What is no regular file (/dev/null, a pipe) is written to directly: replacing would remove it.
-    Raises SettingError when it cannot be written.
+    Decoding, the models and most of NumPy run beside one another. Ends early, without waiting for
+    more than what is under way, when the iterator is closed.
     """
-    target = path.resolve()
-    direct = target.exists() and not target.is_file()
-    temporary = target if direct else target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    waiting: deque[Future[list[Row]]] = deque()
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="screen")
     try:
-        with temporary.open("w", encoding="utf-8", newline="") as file:
-            yield file
-        if not direct:
-            os.replace(temporary, target)
-    except OSError as error:
-        raise SettingError(
-            f"{path} cannot be written ({error.strerror}). Name a file in a folder that exists, "
-            "that you may write to, and that has room."
-        ) from error
+        for file in files:
+            waiting.append(pool.submit(judge, file))
+            if len(waiting) >= workers * _AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
     finally:
-        if not direct:
-            temporary.unlink(missing_ok=True)
+        pool.shutdown(cancel_futures=True)
+
+
+def _below(folder: Path, left_out: LeftOut) -> Iterator[Path]:
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError:
+        yield folder
+        return
+    for name in names:
+        path = folder / name
+        if name.startswith("."):
+            left_out.hidden += 1
+        elif path.is_dir():
+            if path.is_symlink():
+                left_out.linked_folders += 1
+            else:
+                yield from _below(path, left_out)
+        elif path.suffix.lower() in SUFFIXES:
+            yield path
+        else:
+            left_out.add(name)
+
+
+def _finds(earlier: Path, here: Path, named: bool) -> bool:
+    """Whether a search of ``earlier`` has come by ``here`` already."""
+    if here == earlier:
+        return True
+    if not here.is_relative_to(earlier):
+        return False
+    hidden = any(part.startswith(".") for part in here.relative_to(earlier).parts)
+    between = (parent for parent in here.parents if earlier in parent.parents)
+    linked = any(parent.is_symlink() for parent in between)
+    passed_over = hidden or linked or (named and here.suffix.lower() not in SUFFIXES)
+    return not passed_over
+
+
+def _check_file(path: Path) -> None:
+    """ImageError for what would never end, or is none: a named pipe, a device, a folder."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise ImageError(f"The file cannot be read ({error.strerror}): {path}.") from error
+    if stat.S_ISDIR(mode):
+        raise ImageError("The folder cannot be searched. You may need the right to read it.")
+    if not stat.S_ISREG(mode):
+        raise ImageError(
+            "It is no file but a pipe, a socket or a device. Copy what it gives into a file."
+        )

@@ -5,19 +5,34 @@ done because the command or the weights do not fit). What is done stands in ``ba
 and the page.
 """
 
+import functools
+import signal
 import sys
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 import typer.core
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
-from mel_demo import batch, doctor, hub
+from mel_demo import batch, doctor, hub, inference, outputs
 from mel_demo.decision import operating_point
 from mel_demo.errors import MelDemoError, SettingError
+from mel_demo.images import SUFFIXES
+from mel_demo.outputs import Format
+from mel_demo.rows import Sheet
 from mel_demo.screening import Screener
 
 
@@ -57,12 +72,28 @@ Weights = Annotated[
 @app.command()
 def screen(
     paths: Annotated[
-        list[Path], typer.Argument(metavar="PATH", help="Images, or folders searched for them.")
+        list[str],
+        typer.Argument(
+            metavar="PATH",
+            help="Images, or folders searched for them; with --ray also URIs (s3://, gs://, "
+            "hf://), Parquet and WebDataset.",
+        ),
     ],
     output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="CSV file to write; without it, CSV goes to stdout."),
+        str | None,
+        typer.Option("--output", "-o", help="Table to write; without it, CSV goes to stdout."),
     ] = None,
+    table_format: Annotated[
+        Format | None,
+        typer.Option(
+            "--format",
+            help="Parquet is a folder of parts.  [default: by the output's suffix, else csv]",
+            show_default=False,
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a table that was stopped.")
+    ] = False,
     target_sensitivity: Annotated[
         float,
         typer.Option(
@@ -71,34 +102,111 @@ def screen(
         ),
     ] = operating_point.DEFAULT_TARGET,
     weights: Weights = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Threads.  [default: one a core]", show_default=False),
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Screen on this Ray cluster, into Parquet parts."),
+    ] = None,
 ) -> None:
-    """Judge images with all models: one CSV row per image and model.
+    """Judge images with all models: one row per image and model, written as they come.
 
-    An unreadable file becomes a row with its error, the rest is done, and the exit status is 1.
-    What is no dermoscopy image gets probabilities, but no decision.
+    Exit status: 0 every image was judged; 1 the table is complete, but some files could not be
+    judged; 2 the command, the weights or the output does not fit; 130 or 143 stopped by Ctrl+C or
+    SIGTERM, 141 by the reader of stdout. What was written stays, and --resume goes on with it.
     """
     operating_point.check_target(target_sensitivity)
-    files = batch.find_images(paths)
-    screener = Screener(weights)
-    failed = refused = 0
-    with batch.replacing(output) if output else nullcontext(sys.stdout) as file:
-        table = batch.Table(file)
-        with _progress(to_terminal=output is None and sys.stdout.isatty()) as progress:
-            for path in progress.track(files, description="Screening"):
-                rows = batch.screen_file(screener, path, target_sensitivity)
-                failed += any(row["error"] for row in rows)
-                refused += any(row["decision"] == batch.REFUSED for row in rows)
-                table.add(rows)
-    if refused:
-        typer.echo(
-            f"{refused} of {len(files)} files do not look like dermoscopy images: no decision.",
-            err=True,
-        )
-    if failed:
-        typer.echo(
-            f"{failed} of {len(files)} files could not be judged: see the column 'error'.", err=True
-        )
+    if ray is not None:
+        if output is None or resume or table_format not in (None, Format.PARQUET):
+            raise SettingError(
+                "--ray needs --output FOLDER, writes Parquet there, and takes up the work of lost "
+                "nodes by itself: leave out --resume and other formats."
+            )
+        from mel_demo import cluster
+
+        tally = cluster.screen(ray, paths, output, weights, target_sensitivity)
+    else:
+        named = [Path(path) for path in paths]
+        kind = table_format or _format_of(output)
+        with _terminable(resumable=output is not None):
+            tally = _screen(
+                named, Path(output) if output else None, kind, resume, target_sensitivity, weights,
+                workers,
+            )  # fmt: skip
+    for text in tally.remarks():
+        typer.echo(text, err=True)
+    if tally.failed:
         raise typer.Exit(1)
+
+
+def _screen(
+    paths: list[Path],
+    output: Path | None,
+    kind: Format,
+    resume: bool,
+    target_sensitivity: float,
+    weights: str | None,
+    workers: int | None,
+) -> batch.Tally:
+    if output:
+        outputs.check(output, kind, paths)
+    elif resume:
+        raise SettingError("--resume needs --output: what went to stdout cannot be read again.")
+    if next(batch.find_images(paths, batch.LeftOut()), None) is None:
+        raise SettingError(
+            f"No image in {', '.join(map(str, paths))}. A folder is searched for files named "
+            f"{' '.join(sorted(SUFFIXES))}."
+        )
+    screener = Screener(weights, threads=1)
+    sheet = Sheet(screener.manifest, target_sensitivity)
+    done = outputs.finished(output, kind, sheet, resume) if output else outputs.Finished()
+    tally = batch.Tally(before=len(done))
+    files = (
+        file
+        for file in batch.find_images(paths, tally.left_out)
+        if not (len(done) and batch.name_of(file) in done)
+    )
+    judge = functools.partial(batch.judge_file, screener, sheet)
+    with outputs.opened(output, kind) as table, _progress(not output) as progress:
+        total = None
+        if not progress.disable:  # counting means a search of its own
+            total = sum(1 for _ in batch.find_images(paths, batch.LeftOut()))
+        task = progress.add_task("Screening", total=total, completed=len(done))
+        with closing(batch.in_order(judge, files, workers or inference.cores())) as judged:
+            for found in judged:
+                table.add(found)
+                tally.add(found)
+                progress.advance(task)
+    return tally
+
+
+@contextmanager
+def _terminable(resumable: bool) -> Iterator[None]:
+    """Ctrl+C, SIGTERM and a closed stdout end the work in order: whole rows, nothing unfinished."""
+
+    def stop(*_: object) -> None:
+        raise SystemExit(128 + signal.SIGTERM)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit) as stopped:
+        if resumable:
+            typer.echo("Stopped. The same command with --resume goes on.", err=True)
+        if isinstance(stopped, SystemExit):
+            raise
+        raise typer.Exit(128 + signal.SIGINT) from stopped
+    except BrokenPipeError as error:
+        raise typer.Exit(128 + 13) from error  # as of a process that SIGPIPE ended
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _format_of(output: str | None) -> Format:
+    suffix = Path(output or "").suffix.lower().removeprefix(".")
+    return Format(suffix) if suffix in list(Format) else Format.CSV
 
 
 @app.command()
@@ -166,15 +274,24 @@ def doctor_command(weights: Weights = None) -> None:
         raise typer.Exit(1)
 
 
-def _progress(to_terminal: bool) -> Progress:
+def _progress(to_stdout: bool) -> Progress:
     """A bar on stderr, only where that is a terminal and the rows do not go to the same one."""
     console = Console(stderr=True)
+    same = to_stdout and sys.stdout is not None and sys.stdout.isatty()
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
+        _Rate(),
         TimeRemainingColumn(),
         console=console,
-        disable=to_terminal or not console.is_terminal,
+        disable=same or not console.is_terminal,
         redirect_stdout=False,  # rich would send the CSV on stdout to stderr
     )
+
+
+class _Rate(ProgressColumn):
+    """Images a second, of late."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed:.1f} images/s" if task.speed else "")

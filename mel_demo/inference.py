@@ -16,7 +16,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 
 from mel_demo import images
 from mel_demo.errors import WeightsError
-from mel_demo.manifest import MELANOMA, ModelSpec, Preprocessing, target_probability
+from mel_demo.manifest import MELANOMA, ModelSpec, Preprocessing
 
 # ONNX Runtime's exceptions have no common base below Exception.
 _ORT_ERRORS = (
@@ -63,10 +63,6 @@ class Prediction:
     def melanoma_probability(self) -> float:
         return self.probabilities[MELANOMA]
 
-    def probability(self, target: str = "melanoma") -> float:
-        """0..1 of a target (``manifest.target_probability``): the sum over its classes."""
-        return target_probability(self.probabilities, target)
-
     @property
     def melanoma_evidence(self) -> np.ndarray:
         """float32 (h, w): the evidence map of melanoma."""
@@ -93,7 +89,7 @@ class Model:
         self._outputs = ["logits", "cam"] + (["distance"] if spec.ood is not None else [])
         options = ort.SessionOptions()
         options.inter_op_num_threads = 1
-        options.intra_op_num_threads = threads or _cores()
+        options.intra_op_num_threads = threads or cores()
         # Threads that spin after a run take the cores from the other model and from the page.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
@@ -192,7 +188,7 @@ def softmax(logits: np.ndarray, temperature: float) -> np.ndarray:
     return powers / powers.sum(axis=-1, keepdims=True)
 
 
-def _cores() -> int:
+def cores() -> int:
     """Cores this process may use; where the system cannot tell, all of the machine's."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

@@ -96,7 +96,6 @@ def test_what_the_image_copies_is_enough_to_serve(tree, slim, environment, tmp_p
             [python, *check[1:]], env=os.environ | {"GRADIO_SERVER_PORT": port}, timeout=30
         )
         assert healthy.returncode == 0
-    assert app.seconds < 15
     assert listing(tree) == before, "the image's own files are never written to"
     expected = Screener(ROOT / "weights").screen(open_image(DRAWING)).teacher.melanoma_probability
     assert answer["models"]["teacher"]["melanoma_probability"] == pytest.approx(expected, abs=1e-5)
@@ -154,4 +153,3 @@ def test_killed_in_the_middle_of_a_request_it_starts_again(tree, slim, environme
             handle_file(str(DRAWING)), 0.95, api_name="/screen"
         )
     assert 0 < answer["models"]["teacher"]["melanoma_probability"] < 1
-    assert app.seconds < 15

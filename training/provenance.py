@@ -55,20 +55,20 @@ def git_commit() -> str:
 
 
 def short_name(path: Path) -> str:
-    """How a file names ``path``: an absolute one by its last part.
+    """How a file names ``path``: one outside the working folder by its last part.
 
     The rest says nothing to a reader on another machine, and tells about this one.
     """
-    return path.name if path.is_absolute() else path.as_posix()
+    return path.name if path.is_absolute() or ".." in path.parts else path.as_posix()
 
 
 def command() -> str:
-    """The command line of this process, for the files it writes.
-
-    Absolute paths keep their last part: the rest says nothing to a reader on another machine.
-    """
-    given = (Path(word).name if Path(word).is_absolute() else word for word in sys.orig_argv[1:])
-    return shlex.join(["python", *given])
+    """The command line of this process, for the files it writes; paths by their short names."""
+    words = []
+    for word in sys.orig_argv[1:]:
+        option, equals, value = word.rpartition("=")  # --data=/somewhere
+        words.append(option + equals + (short_name(Path(value)) if "/" in value else value))
+    return shlex.join(["python", *words])
 
 
 def now() -> str:

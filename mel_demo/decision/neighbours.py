@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from mel_demo.manifest import ScoresByTruth
+from mel_demo.manifest import Scores
 
 NEIGHBOURS = 130
 """How many measured images a score is set among: enough that an interval is narrow, a tenth of
@@ -37,7 +37,7 @@ class Neighbours:
 
 
 def neighbours(
-    scores: ScoresByTruth | None, probability: float, count: int = NEIGHBOURS
+    scores: Scores | None, probability: float, count: int = NEIGHBOURS
 ) -> Neighbours | None:
     """The ``count`` images (at least 1) nearest to ``probability`` (0..1) in log-odds.
 
@@ -70,7 +70,7 @@ def log_odds(probability: float) -> float:
     return math.log(inside / (1 - inside))
 
 
-def _beyond(scores: ScoresByTruth, here: float) -> Literal["lowest", "highest"] | None:
+def _beyond(scores: Scores, here: float) -> Literal["lowest", "highest"] | None:
     both = [log_odds(score) for score in (*scores.positive, *scores.negative)]
     if here < min(both):
         return "lowest"

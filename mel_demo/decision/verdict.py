@@ -10,7 +10,8 @@ from enum import StrEnum
 
 from mel_demo.decision.conformal import Band
 from mel_demo.decision.operating_point import OperatingPoint
-from mel_demo.manifest import CLASS_NAMES, MELANOMA, TARGETS, target_probability
+from mel_demo.decision.target import target_probability
+from mel_demo.manifest import CLASS_NAMES, MELANOMA, TARGETS
 
 OTHER_CANCERS = tuple(index for index in TARGETS["skin_cancer"] if index != MELANOMA)
 """Classes that are malignant or a precursor, beside melanoma."""

@@ -6,24 +6,33 @@ shown, logged, put in an error or kept. Terms as in DICOM PS3.3.
 
 import io
 import logging
+import re
 import warnings
 from typing import Any
 
 import numpy as np
 
 from mel_demo.errors import NotAnImageError, TruncatedImageError
-from mel_demo.image_files.limits import check_size
+from mel_demo.image_files.limits import (
+    MAX_HEADER_BYTES,
+    MAX_RUN_LENGTH_BYTES,
+    check_count,
+    check_size,
+)
 
 _DAMAGED = "The DICOM file is damaged, or holds no picture. Export it again, or save it as JPEG."
 _BASELINE_JPEG = ("1.2.840.10008.1.2.4.50",)
 _JPEG_2000 = ("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91")
 _PLAIN = (
-    "1.2.840.10008.1.2",  # implicit and explicit, little and big endian, deflated
+    "1.2.840.10008.1.2",  # implicit and explicit, little and big endian
     "1.2.840.10008.1.2.1",
     "1.2.840.10008.1.2.2",
-    "1.2.840.10008.1.2.1.99",
-    "1.2.840.10008.1.2.5",  # run lengths
 )
+_RUN_LENGTHS = "1.2.840.10008.1.2.5"
+_DEFLATED = "1.2.840.10008.1.2.1.99"
+"""The whole of such a file would be inflated before anything of it is known."""
+_PIXELS = 0x7FE00010
+_PIXELS_STORED = (b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10")
 _COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR")
 
 
@@ -39,8 +48,8 @@ def first_frame(data: bytes) -> tuple[bytes | np.ndarray, bytes | None, int]:
     Raises NotAnImageError, TruncatedImageError or ImageTooLargeError.
     """
     try:
-        import pydicom
         from pydicom.encaps import get_frame
+        from pydicom.filereader import read_partial
         from pydicom.pixels.processing import apply_color_lut
         from pydicom.pixels.utils import pixel_array
     except ImportError:
@@ -51,45 +60,57 @@ def first_frame(data: bytes) -> tuple[bytes | np.ndarray, bytes | None, int]:
     # pydicom's log and its warnings quote values of the header.
     logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
     warnings.filterwarnings("ignore", module="pydicom")
+    start = max(data[: MAX_HEADER_BYTES + 4].find(tag) for tag in _PIXELS_STORED)
+    if start < 0:
+        check_count("bytes before its picture", len(data), MAX_HEADER_BYTES)
+        raise TruncatedImageError(_DAMAGED)
+    if _DEFLATED.encode() in data:
+        raise _compressed(_DEFLATED)
     # Whatever is wrong with a header, pydicom's readers let slips of their own code through, with
     # values of it in their messages: hence none is passed on.
     try:
-        header = pydicom.dcmread(io.BytesIO(data))
+        # What follows the pixels is not read.
+        header = read_partial(io.BytesIO(data), stop_when=lambda tag, *_: tag > _PIXELS)
         syntax = str(header.file_meta.TransferSyntaxUID)
         colours, bits = str(header.PhotometricInterpretation), int(header.BitsAllocated)
         height, width = int(header.Rows), int(header.Columns)
         frames = int(header.get("NumberOfFrames") or 1)
-        has_pixels = "PixelData" in header
+        stored = bytes(header.PixelData)
     except Exception:  # noqa: BLE001
         raise TruncatedImageError(_DAMAGED) from None
-    if not has_pixels:
-        raise TruncatedImageError(_DAMAGED)
     check_size(width, height, "JPEG2000" if syntax in _JPEG_2000 else "TIFF")
     if colours not in _COLOURS or bits not in (8, 16):
         raise NotAnImageError(
             "The DICOM picture is not in colour. Use a colour picture taken with a dermatoscope."
         )
-    if syntax not in (*_BASELINE_JPEG, *_JPEG_2000, *_PLAIN):
-        raise NotAnImageError(
-            f"The DICOM picture is compressed in a way that cannot be read here ({syntax}). Export "
-            "it uncompressed, or as JPEG."
-        )
+    if syntax == _RUN_LENGTHS:
+        check_count("bytes of run lengths", len(stored), MAX_RUN_LENGTH_BYTES)
+    elif syntax not in (*_BASELINE_JPEG, *_JPEG_2000, *_PLAIN):
+        raise _compressed(syntax)
     try:
         profile = _profile(header)
-        if syntax not in _PLAIN:
-            return get_frame(header.PixelData, 0, number_of_frames=frames), profile, frames
-        pixels = pixel_array(io.BytesIO(data), index=0)  # RGB also of luma and chroma
+        if syntax in (*_BASELINE_JPEG, *_JPEG_2000):
+            return get_frame(stored, 0, number_of_frames=frames), profile, frames
+        pixels = pixel_array(header, index=0)  # RGB also of luma and chroma
         if colours == "PALETTE COLOR":
             pixels = apply_color_lut(pixels, header)
-        stored = int(header.get("BitsStored") or bits)
+        depth = 16 if colours == "PALETTE COLOR" else int(header.get("BitsStored") or bits)
     except Exception:  # noqa: BLE001
         raise TruncatedImageError(_DAMAGED) from None
     if pixels.dtype != np.uint8:
-        depth = 16 if colours == "PALETTE COLOR" else stored
         pixels = np.clip(pixels.astype(np.int32) >> max(0, depth - 8), 0, 255).astype(np.uint8)
     if pixels.shape != (height, width, 3):
         raise TruncatedImageError(_DAMAGED)
     return np.ascontiguousarray(pixels), profile, frames
+
+
+def _compressed(syntax: str) -> NotAnImageError:
+    # Only what is DICOM's own number: a damaged header may have anything in its place.
+    name = f" ({syntax})" if re.fullmatch(r"1\.2\.840\.10008\.[\d.]+", syntax) else ""
+    return NotAnImageError(
+        f"The DICOM picture is compressed in a way that cannot be read here{name}. Export it "
+        "uncompressed, or as JPEG."
+    )
 
 
 def _profile(header: Any) -> bytes | None:

@@ -34,7 +34,9 @@ their values would be copied once each."""
 MAX_PARTS = 20_000
 """Chunks of a PNG, strips or tiles of a TIFF, blocks of a GIF before its picture."""
 MAX_RUN_LENGTH_BYTES = 1_000_000
-"""Of a BMP with run lengths, which Pillow decodes in Python."""
+"""Of a BMP or DICOM with run lengths, which are decoded in Python."""
+MAX_HEADER_BYTES = 1_000_000
+"""Of a DICOM before its picture."""
 
 _OUT = "Save it smaller, or cut out the lesion."
 

@@ -16,7 +16,7 @@ from mel_demo.manifest.evidence import (
     OutOfDistribution,
     Refused,
     ReliabilityBin,
-    ScoresByTruth,
+    Scores,
     Subgroup,
 )
 from mel_demo.manifest.files import FILE_NAME, load_manifest, plain, to_json, verify_weights
@@ -39,7 +39,6 @@ from mel_demo.manifest.models import (
     SplitSizes,
     Target,
     Training,
-    target_probability,
 )
 from mel_demo.manifest.operating import (
     Counts,
@@ -85,7 +84,7 @@ __all__ = [
     "Rates",
     "Refused",
     "ReliabilityBin",
-    "ScoresByTruth",
+    "Scores",
     "SplitSizes",
     "Subgroup",
     "Target",
@@ -93,7 +92,6 @@ __all__ = [
     "Yield",
     "load_manifest",
     "plain",
-    "target_probability",
     "to_json",
     "verify_weights",
 ]

@@ -31,7 +31,7 @@ def refuse(wanted: str, *at: str | int) -> PydanticCustomError:
     return PydanticCustomError("wanted", "{wanted}", {"wanted": wanted, "at": at})
 
 
-def absent(*at: str) -> PydanticCustomError:
+def absent(*at: str | int) -> PydanticCustomError:
     """The key ``at`` these keys in the value that is validated is missing."""
     return PydanticCustomError("missing", "missing", {"at": at})
 

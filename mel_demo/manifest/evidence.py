@@ -150,7 +150,7 @@ class MapOverlap:
 
 
 @dataclass(frozen=True, config=CONFIG)
-class ScoresByTruth:
+class Scores:
     """The probabilities of a split's images by truth, one an image, ascending."""
 
     positive: Annotated[tuple[Annotated[Probability, digits(5)], ...], AfterValidator(ascending)]
@@ -171,7 +171,7 @@ class Evidence:
     subgroups: dict[str, tuple[Subgroup, ...]]
     conformal: Conformal
     faithfulness: Faithfulness | None = optional()
-    scores: dict[str, ScoresByTruth] | None = optional()
+    scores: dict[str, Scores] | None = optional()
     external_sources: tuple[Subgroup, ...] | None = optional()
 
 

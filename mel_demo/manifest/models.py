@@ -1,8 +1,7 @@
 """The released models and the manifest that holds them: the outer layout of manifest.json."""
 
+import functools
 import hashlib
-import math
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
@@ -43,16 +42,6 @@ TARGETS = {
     "skin_cancer": tuple(CLASS_NAMES.index(name) for name in ("akiec", "bcc", "mel")),
 }
 """The classes that count as positive, by the question that is asked."""
-
-
-def target_probability(probabilities: Sequence[float], target: str) -> float:
-    """Of class probabilities (7,), summed exactly: the same on every machine, whatever the order.
-
-    A threshold is one of these numbers itself, so that a bit more or less would decide otherwise.
-    """
-    return min(math.fsum(probabilities[index] for index in TARGETS[target]), 1.0)
-
-
 MODEL_KEYS = ("teacher", "student", "student_int8")
 REQUIRED_MODELS = ("teacher", "student")
 METRIC_NAMES = (
@@ -256,15 +245,17 @@ class ModelSpec(Target):
     @model_validator(mode="after")
     def _one_set_of_images(self) -> "ModelSpec":
         """The page names the data: its sizes must be those of what was measured."""
-        if "external" in self.metrics and self.data.external is None:
-            raise absent("data", "external")
         first = self.operating_table.rows[0]
-        for split, counts in (("validation", first.validation), ("holdout", first.holdout)):
-            for name, number in (("images", counts.images), ("melanomas", counts.melanomas)):
-                value = getattr(getattr(self.data, name), split)
-                if value != number:
-                    wanted = f"{number}, the number in operating_table.rows[0].{split}"
-                    raise refuse(wanted, "data", name, split)
+        elsewhere = "external" in self.metrics or first.external is not None
+        if elsewhere and self.data.external is None:
+            raise absent("data", "external")
+        for split in ("validation", "holdout", "external"):
+            counts = getattr(first, split)
+            for name in ("images", "melanomas") if counts is not None else ():
+                at = ("data", split, name) if split == "external" else ("data", name, split)
+                if functools.reduce(getattr, at, self) != getattr(counts, name):
+                    number = f"{getattr(counts, name)}, the number in operating_table.rows[0]"
+                    raise refuse(f"{number}.{split}", *at)
         return self
 
     def target(self, name: str) -> Target:

@@ -185,6 +185,8 @@ class OperatingTable:
                 raise refuse(wanted, "rows", index, "threshold")
             for split in _SPLITS:
                 old, new = getattr(before, split), getattr(after, split)
+                if (old is None) != (new is None):
+                    raise absent("rows", index if new is None else index - 1, split)
                 if wanted := _no_step(old, new):
                     raise refuse(wanted, "rows", index, split)
         if self.rows[-1].validation.fn:
@@ -198,7 +200,7 @@ class OperatingTable:
 def _no_step(old: Counts | None, new: Counts | None) -> str:
     """What counts at a lower threshold should have been; empty where they may follow."""
     if old is None or new is None:
-        return "" if old is new else "in every row or in none"
+        return ""
     if (new.melanomas, new.others) != (old.melanomas, old.others):
         return (
             f"of the same images as the row before it: tp + fn = {old.melanomas} and "

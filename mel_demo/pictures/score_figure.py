@@ -11,7 +11,7 @@ from itertools import pairwise
 from markupsafe import Markup
 
 from mel_demo.decision.neighbours import log_odds
-from mel_demo.manifest import Evidence, ScoresByTruth
+from mel_demo.manifest import Evidence, Scores
 from mel_demo.pictures.markup import render
 from mel_demo.texts import Texts
 
@@ -83,7 +83,7 @@ def _inside(value: float) -> float:
     return min(max(value, LEFT), RIGHT)
 
 
-def _of_scores(scores: ScoresByTruth) -> Heaps:
+def _of_scores(scores: Scores) -> Heaps:
     step = (RIGHT - LEFT) / BINS
     heights = []
     for values in (scores.positive, scores.negative):
@@ -92,7 +92,7 @@ def _of_scores(scores: ScoresByTruth) -> Heaps:
             counts[min(int((_inside(log_odds(value)) - LEFT) / step), BINS - 1)] += 1
         heights.append(_heights(counts, [step] * BINS))
     edges = tuple(LEFT + step * index for index in range(BINS + 1))
-    return Heaps(edges, *heights, len(scores.positive) + len(scores.negative))
+    return Heaps(edges, heights[0], heights[1], len(scores.positive) + len(scores.negative))
 
 
 def _heights(counts: Sequence[int], widths: Sequence[float]) -> tuple[float, ...]:

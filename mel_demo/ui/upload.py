@@ -19,7 +19,7 @@ def image_input(**options: Any) -> gr.Image:
     component = gr.Image(type="filepath", **options)
     # On the instance and not in a subclass: beside the source of each of those Gradio writes a
     # .pyi file when the page starts.
-    component.preprocess = _file_of
+    component.preprocess = _file_of  # type: ignore[method-assign, assignment]
     return component
 
 
@@ -29,6 +29,10 @@ def _file_of(payload: Any) -> Path | bytes | None:
         return None
     if payload.path:
         return Path(payload.path)
+    if payload.url and not payload.url.startswith("data:"):
+        raise NotAnImageError(
+            "A picture is not fetched from an address. Send the file itself, or a data URL of it."
+        )
     try:
         return base64.b64decode((payload.url or "").partition(",")[2], validate=True)
     except binascii.Error as error:

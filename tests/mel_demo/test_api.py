@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from gradio.data_classes import ImageData
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
@@ -17,6 +18,7 @@ from mel_demo.errors import ImageError
 from mel_demo.images import MAX_BYTES, open_image
 from mel_demo.screening import Screener
 from mel_demo.ui import case
+from mel_demo.ui.upload import image_input
 from tests.support.apart import write_weights_apart
 from tests.support.lesions import draw_lesion
 from tests.support.running import NotStartedError, running_app
@@ -166,6 +168,12 @@ def test_a_file_that_cannot_be_judged_says_why(client, tmp_path, content, messag
 def test_no_file_at_all_says_what_to_send(client):
     with pytest.raises(AppError, match="send one file"):
         client.predict(None, 0.95, api_name="/screen")
+
+
+@pytest.mark.parametrize("url", ["https://example.org/lesion.jpg", "file:///etc/passwd"])
+def test_an_address_is_not_fetched_and_said_so(url):
+    with pytest.raises(ImageError, match="not fetched from an address"):
+        image_input().preprocess(ImageData(url=url, path=None))
 
 
 @pytest.mark.parametrize("target", [0.5, 0.7999, 1.0, 95, -1, "high", None])

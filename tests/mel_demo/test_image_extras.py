@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mel_demo.batch import find_images, screen_file
+from mel_demo.batch import LeftOut, find_images, judge_file
 from mel_demo.errors import ImageError, ImageTooLargeError, NotAnImageError, TruncatedImageError
 from mel_demo.images import open_image, read_image
+from mel_demo.rows import Sheet
 from mel_demo.screening import Screener
 from tests.support.lesions import draw_lesion
 
@@ -113,6 +114,7 @@ SECOND = encode(Image.new("RGB", PICTURE.size), "JPEG")
 
 def test_dicom_of_every_coding() -> None:
     assert (open_image(dicom(RGB[None])) == RGB).all()
+    assert (open_image(_with_run_lengths()) == RGB).all()
     planes = np.moveaxis(RGB, -1, 0)[None]
     assert (open_image(dicom(planes, PlanarConfiguration=1)) == RGB).all()
     jpeg = open_image(dicom([FIRST], JPEG, "YBR_FULL_422"))
@@ -121,6 +123,14 @@ def test_dicom_of_every_coding() -> None:
     assert (open_image(dicom([lossless], JPEG_2000)) == RGB).all()
     luma = np.asarray(PICTURE.convert("YCbCr"))[None]
     assert np.abs(open_image(dicom(luma, colours="YBR_FULL")).astype(int) - RGB).max() <= 3
+
+
+def _with_run_lengths() -> bytes:
+    header = pytest.importorskip("pydicom").dcmread(io.BytesIO(dicom(RGB[None])))
+    header.compress(RUNS)
+    file = io.BytesIO()
+    header.save_as(file)
+    return file.getvalue()
 
 
 def test_a_dicom_of_several_frames_is_its_first() -> None:
@@ -151,6 +161,16 @@ REFUSED = {
         lambda: dicom([FIRST], "1.2.840.10008.1.2.4.80"),
         NotAnImageError,
         "1.2.840.10008.1.2.4.80",
+    ),
+    "deflated": (
+        lambda: dicom(RGB[None]).replace(b"1.2.3.4", b"1.2.840.10008.1.2.1.99", 1),
+        NotAnImageError,
+        r"compressed.*1\.2\.840\.10008\.1\.2\.1\.99",
+    ),
+    "endless header": (
+        lambda: dicom(RGB[None])[:400] + bytes(1_000_001),
+        ImageTooLargeError,
+        "bytes before its picture, and 1,000,000",
     ),
     "too large": (
         lambda: dicom(RGB[None], Rows=9000, Columns=9000),
@@ -186,9 +206,9 @@ def test_a_folder_with_a_dicom_is_screened_and_tells_nothing_of_its_header(
     tiny_screener: Screener, tmp_path: Path
 ) -> None:
     (tmp_path / "lesion.dcm").write_bytes(dicom(RGB[None]))
-    (path,) = find_images([tmp_path])
-    rows = screen_file(tiny_screener, path, 0.95)
-    assert [row["error"] for row in rows] == ["", ""]
+    (path,) = find_images([tmp_path], LeftOut())
+    rows = judge_file(tiny_screener, Sheet(tiny_screener.manifest, 0.95), path)
+    assert [row["error"] for row in rows] == [None, None]
     assert not any(secret in str(rows) for secret in (NAME, BORN, ID))
 
 

@@ -20,7 +20,7 @@ from mel_demo.manifest import (
     to_json,
     verify_weights,
 )
-from tests.support.tiny_weights import ood_json
+from tests.support.tiny_weights import ood_json, write_tiny_weights
 
 MISSING = object()
 RELEASED = Path(__file__).parents[2] / "weights"
@@ -99,6 +99,66 @@ def test_a_distance_that_does_not_fit_is_refused_by_name(
     with pytest.raises(ManifestError) as caught:
         load_manifest(write(tmp_path, manifest_json))
     assert f"models.student.{path}" in str(caught.value)
+    assert says in str(caught.value)
+
+
+@pytest.fixture
+def elsewhere_json(tmp_path: Path) -> dict[str, Any]:
+    """The JSON of a manifest with everything that is optional, for a test to break."""
+    folder = write_tiny_weights(tmp_path / "all", refusing=True, evidence=True, elsewhere=True)
+    return json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+
+
+def test_other_clinics_and_any_skin_cancer_are_optional(
+    tmp_path: Path, tiny_weights: Path, elsewhere_json: dict[str, Any]
+) -> None:
+    without = load_manifest(tiny_weights).models["student"]
+    assert without.operating_table.rows[0].external is None
+    assert without.operating_table.external_lesions is None
+    assert without.target("melanoma") is without
+    with pytest.raises(ManifestError, match=r"models\.student\.skin_cancer .* not measured"):
+        without.target("skin_cancer")
+    manifest = load_manifest(write(tmp_path, elsewhere_json))
+    student = manifest.models["student"]
+    row = student.operating_table.rows[18]
+    assert (row.external.tp, row.external_rates.specificity.value) == (18, 0.64)
+    assert student.operating_table.external_lesions == Lesions(melanoma=15, other=75)
+    assert student.target("skin_cancer").metrics["external"]["roc_auc"].value == 0.85
+    assert student.evidence.scores["external"].positive[0] == 0.08
+    (tmp_path / "manifest.json").write_text(to_json(manifest), encoding="utf-8")
+    assert to_json(load_manifest(tmp_path)) == to_json(manifest)
+
+
+def test_the_version_names_the_day_and_the_files(
+    tmp_path: Path, manifest_json: dict[str, Any]
+) -> None:
+    first = load_manifest(write(tmp_path, manifest_json)).version
+    assert first.startswith("2025-01-01-")
+    put(manifest_json, "models.student.sha256", "2" * 64)
+    assert load_manifest(write(tmp_path, manifest_json | {"version": "mine"})).version != first
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "says"),
+    [
+        (f"{ROWS}[3].external", MISSING, "external: the key is missing"),
+        (f"{ROWS}[0].external.ppv.value", 0.5, "0.5 is not what the counts beside it say"),
+        ("models.student.operating_table.lesions.external", MISSING, "external: the key is miss"),
+        ("models.student.data.external", MISSING, "data.external: the key is missing"),
+        ("models.student.data.external.images", 121, "121 is not 120, the number in operating_"),
+        ("models.student.skin_cancer.operating_table.rows", [], "[] is not a list of at least one"),
+        ("models.student.skin_cancer.metrics.holdout.ece", MISSING, "holdout.ece: the key is mis"),
+        ("models.student.evidence.scores.holdout.positive", [0.4, 0.2], "in ascending order"),
+        ("models.student.evidence.scores.holdout.positive[1]", "0.1", "'0.1' is not a finite"),
+    ],
+)
+def test_what_is_optional_fits_or_is_refused_by_name(
+    tmp_path: Path, elsewhere_json: dict[str, Any], path: str, value: Any, says: str
+) -> None:
+    put(elsewhere_json, path, value)
+    with pytest.raises(ManifestError) as caught:
+        load_manifest(write(tmp_path, elsewhere_json))
+    assert path in str(caught.value)
     assert says in str(caught.value)
 
 

@@ -3,11 +3,11 @@
 import pytest
 
 from mel_demo.decision.neighbours import NEIGHBOURS, neighbours
-from mel_demo.manifest import ScoresByTruth
+from mel_demo.manifest import Scores
 
 
-def scores(positive: list[float], negative: list[float]) -> ScoresByTruth:
-    return ScoresByTruth(tuple(sorted(positive)), tuple(sorted(negative)))
+def scores(positive: list[float], negative: list[float]) -> Scores:
+    return Scores(tuple(sorted(positive)), tuple(sorted(negative)))
 
 
 def test_it_counts_the_positives_among_the_nearest() -> None:

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from mel_demo.manifest import ScoresByTruth
+from mel_demo.manifest import Scores
 from mel_demo.pictures.score_figure import heaps, place, score_svg
 from mel_demo.texts import Texts
 from tests.support import plausible
@@ -29,7 +29,7 @@ def test_without_an_image_there_is_no_mark():
 
 def test_scores_of_a_split_are_preferred_and_missing_ones_give_no_plot():
     class Measured:
-        scores = {"external": ScoresByTruth((0.5, 0.6), (0.01,))}  # noqa: RUF012
+        scores = {"external": Scores((0.5, 0.6), (0.01,))}  # noqa: RUF012
 
     assert heaps(Measured, "external").images == 3
     assert heaps(None, "holdout") is None

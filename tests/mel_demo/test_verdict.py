@@ -4,8 +4,8 @@ import pytest
 
 from mel_demo.decision.conformal import Band
 from mel_demo.decision.operating_point import choose
+from mel_demo.decision.target import target_probability
 from mel_demo.decision.verdict import Outcome, call, together
-from mel_demo.manifest import target_probability
 from tests.support import plausible
 
 TABLE = plausible.table()

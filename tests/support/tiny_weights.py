@@ -14,6 +14,7 @@ Operating table: 20 melanomas and 100 others in validation and in holdout, thres
 is referred at 0.95 and not at 0.80.
 """
 
+import copy
 import hashlib
 import json
 import math
@@ -211,10 +212,38 @@ def evidence_json(shift: float = 0.0) -> dict[str, Any]:
     }
 
 
-def write_tiny_weights(folder: Path, refusing: bool = False, evidence: bool = False) -> Path:
+def add_elsewhere(spec: dict[str, Any]) -> None:
+    """Other clinics with the counts of holdout, and any skin cancer with those of melanoma."""
+    table = spec["operating_table"]
+    for row in table["rows"]:
+        row["external"] = row["holdout"]
+    table["lesions"]["external"] = table["lesions"]["holdout"]
+    spec["metrics"]["external"] = spec["metrics"]["holdout"]
+    spec["data"]["external"] = {
+        "name": "Drawn elsewhere",
+        "licence": "Apache-2.0",
+        "sha256": "1" * 64,
+        "images": MELANOMAS + OTHERS,
+        "melanomas": MELANOMAS,
+    }
+    if "evidence" in spec:
+        positive = [round(0.08 + 0.04 * index, 5) for index in range(MELANOMAS)]
+        negative = [round(0.005 * index, 5) for index in range(OTHERS)]
+        scores = {"positive": positive, "negative": negative}
+        spec["evidence"]["scores"] = {"holdout": scores, "external": scores}
+        group = spec["evidence"]["subgroups"]["sex"][0]
+        spec["evidence"]["external_sources"] = [group | {"name": "Drawn elsewhere"}]
+    measured = ("metrics", "operating_table", "evidence")
+    spec["skin_cancer"] = copy.deepcopy({key: spec[key] for key in measured if key in spec})
+
+
+def write_tiny_weights(
+    folder: Path, refusing: bool = False, evidence: bool = False, elsewhere: bool = False
+) -> Path:
     """Write manifest.json, teacher.onnx and student.onnx into ``folder``; returns it.
 
     ``refusing``: the student says a distance. ``evidence``: both models have that entry.
+    ``elsewhere``: they were measured on other clinics' images and on any skin cancer, too.
     """
     folder.mkdir(parents=True, exist_ok=True)
     models = {}
@@ -227,6 +256,8 @@ def write_tiny_weights(folder: Path, refusing: bool = False, evidence: bool = Fa
             models[key]["ood"] = ood_json()
         if evidence:
             models[key]["evidence"] = evidence_json(0.05 if key == "student" else 0.0)
+        if elsewhere:
+            add_elsewhere(models[key])
     manifest = {
         "format": 1,
         "created": "2025-01-01T00:00:00+00:00",

@@ -17,7 +17,7 @@ from mel_demo.manifest import (
     Interval,
     NetBenefit,
     ReliabilityBin,
-    ScoresByTruth,
+    Scores,
     Subgroup,
 )
 from training.data.ham10000 import find_metadata
@@ -64,13 +64,13 @@ def evidence(
     )
 
 
-def by_truth(judged: Judged) -> ScoresByTruth:
+def by_truth(judged: Judged) -> Scores:
     """Every image's probability, ascending."""
     positive, negative = (
         tuple(sorted(judged.probability[rows].tolist()))
         for rows in (judged.melanoma, ~judged.melanoma)
     )
-    return ScoresByTruth(positive, negative)
+    return Scores(positive, negative)
 
 
 def distribution(judged: Judged) -> Distribution:

@@ -16,9 +16,10 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, logsumexp
 from torch import nn
 
+from mel_demo.decision.target import target_probability
 from mel_demo.images import normalise
 from mel_demo.inference import softmax
-from mel_demo.manifest import CLASS_NAMES, MELANOMA, TARGETS, Preprocessing, target_probability
+from mel_demo.manifest import CLASS_NAMES, MELANOMA, TARGETS, Preprocessing
 from training import provenance
 from training.data.ham10000 import Images
 from training.errors import DataError

@@ -1,0 +1,307 @@
+"""Where rows go: standard output, a CSV or JSON Lines file, or Parquet parts in a folder.
+
+Rows are written image by image, as they come, so that a run that was stopped leaves whole rows and
+can be resumed. Never writes over an image, nor over what is no table of this program.
+"""
+
+import hashlib
+import io
+import os
+import sys
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+import numpy as np
+
+from mel_demo import rows
+from mel_demo.errors import SettingError
+from mel_demo.images import SUFFIXES
+from mel_demo.rows import COLUMNS, Row, Sheet
+
+
+class Format(StrEnum):
+    """How a table is written; PARQUET as a folder of parts."""
+
+    CSV = "csv"
+    JSONL = "jsonl"
+    PARQUET = "parquet"
+
+
+ROWS_PER_PART = 3000
+_PART, _UNFINISHED = "part-*.parquet", ".part-*.tmp"
+_WRITE = {Format.CSV: rows.to_csv, Format.JSONL: rows.to_json}
+_READ = {Format.CSV: rows.from_csv, Format.JSONL: rows.from_json}
+
+
+class Output(Protocol):
+    """A table being written."""
+
+    def add(self, found: list[Row]) -> None:
+        """Write all rows of one image."""
+
+    def close(self) -> None:
+        """Write what is left."""
+
+
+class Finished:
+    """Which images a table holds already: eight bytes each, as hashes of their names."""
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        self._hashes = np.sort(np.array(array("Q", map(_hash, names)), np.uint64))
+
+    def __len__(self) -> int:
+        return len(self._hashes)
+
+    def __contains__(self, name: str) -> bool:
+        wanted = np.uint64(_hash(name))
+        place = int(np.searchsorted(self._hashes, wanted))
+        return place < len(self._hashes) and bool(self._hashes[place] == wanted)
+
+
+def check(path: Path, kind: Format, inputs: Iterable[Path]) -> None:
+    """SettingError, naming ``path``, unless a table may be written there, or is there already."""
+    if path.suffix.lower() in SUFFIXES:
+        raise SettingError(
+            f"{path} is named like an image, and is not written over. Name the table, for example "
+            "--output scores.csv."
+        )
+    if path.exists() and any(item.exists() and path.samefile(item) for item in inputs):
+        raise SettingError(f"{path} is also to be screened. Name another --output.")
+    if kind is Format.PARQUET:
+        if path.exists() and not path.is_dir():
+            raise SettingError(
+                f"{path} is no folder: Parquet is written as parts. Name a folder, or a new one."
+            )
+        strangers = [] if not path.exists() else set(path.iterdir()) - set(_parts(path))
+        for stranger in strangers:
+            if not stranger.match(_UNFINISHED):
+                raise SettingError(
+                    f"{path} holds {stranger.name}, which is no part of a table. Name a new folder."
+                )
+    elif path.is_dir():
+        raise SettingError(f"{path} cannot be written: it is a folder. Name a file in it.")
+
+
+def finished(path: Path, kind: Format, sheet: Sheet, resume: bool) -> Finished:
+    """The images that ``path`` holds all rows of; a half-written end is cut off.
+
+    SettingError where it holds anything that is no table, a table that was written with other
+    columns, weights or target, or any table at all without ``resume``.
+    """
+    parts = _parts(path) if kind is Format.PARQUET else []
+    if not parts and not (path.is_file() and path.stat().st_size):
+        if resume and path.exists() and not path.is_file() and not path.is_dir():
+            raise SettingError(f"{path} is no file that can be read again: leave out --resume.")
+        return Finished()
+    try:
+        if kind is Format.PARQUET:
+            names = [name for part in parts for name in _names_in_part(part, sheet)]
+        else:
+            end, names = _names_in_lines(path, kind, sheet)
+    except SettingError as error:
+        raise SettingError(f"{path} cannot be gone on with. {error}") from None
+    if not resume:
+        raise SettingError(
+            f"{path} holds a table of {len(names)} images already. Go on with it by --resume, "
+            "remove it, or name another --output."
+        )
+    if kind is not Format.PARQUET:
+        os.truncate(path, end)
+    return Finished(names)
+
+
+@contextmanager
+def opened(path: Path | None, kind: Format) -> Iterator[Output]:
+    """The table at ``path``, to add rows to; standard output without one.
+
+    Raises SettingError when it cannot be written, BrokenPipeError when nobody reads it any more.
+    """
+    try:
+        output = _open(path, kind)
+        try:
+            yield output
+        finally:
+            output.close()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise SettingError(
+            f"{path or 'Standard output'} cannot be written ({error.strerror}). Name a file in a "
+            "folder that exists, that you may write to, and that has room. What was written stays "
+            "there, and --resume goes on with it."
+        ) from error
+
+
+def _open(path: Path | None, kind: Format) -> Output:
+    if kind is Format.PARQUET:
+        if path is None:
+            raise SettingError("Parquet needs --output FOLDER.")
+        return _Parts(path)
+    if path is None:
+        return _Lines(_standard_output(), kind)
+    return _Lines(path.open("ab", buffering=0), kind)
+
+
+def _standard_output() -> "BinaryIO | _Terminal":
+    if sys.stdout is None:
+        raise SettingError("Standard output is closed. Name a file by --output.")
+    binary = sys.stdout.buffer
+    # Without a buffer, nothing is left to fail when the interpreter ends.
+    file: BinaryIO = getattr(binary, "raw", binary)
+    if sys.stdout.isatty() and sys.stdout.encoding.lower() not in ("utf-8", "utf8"):
+        return _Terminal(file, sys.stdout.encoding)
+    return file
+
+
+class _Terminal(io.RawIOBase):
+    """A terminal that knows few characters: others are written as in Python's source."""
+
+    def __init__(self, file: BinaryIO, encoding: str) -> None:
+        self._file, self._encoding = file, encoding
+
+    def write(self, data: Any) -> int:
+        self._file.write(bytes(data).decode().encode(self._encoding, "backslashreplace"))
+        return len(data)
+
+
+class _Lines:
+    def __init__(self, file: BinaryIO | _Terminal, kind: Format) -> None:
+        self._file, self._line = file, _WRITE[kind]
+        if kind is Format.CSV and not (file.seekable() and file.seek(0, os.SEEK_END)):
+            self._write(rows.csv_header())
+
+    def add(self, found: list[Row]) -> None:
+        self._write(b"".join(map(self._line, found)))
+
+    def _write(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[self._file.write(view) :]
+
+    def close(self) -> None:
+        if sys.stdout is None or self._file not in (sys.stdout.buffer, _raw(sys.stdout.buffer)):
+            self._file.close()
+
+
+class _Parts:
+    """Every part is written under another name first: what has its own name is whole."""
+
+    def __init__(self, folder: Path) -> None:
+        self._arrow()
+        folder.mkdir(exist_ok=True)
+        for left in folder.glob(_UNFINISHED):
+            left.unlink()
+        self._folder, self._rows = folder, list[Row]()
+        numbers = [int(part.stem.partition("-")[2]) for part in _parts(folder)]
+        self._number = max(numbers, default=-1) + 1
+
+    def add(self, found: list[Row]) -> None:
+        self._rows += found
+        if len(self._rows) >= ROWS_PER_PART:
+            self.close()
+
+    def close(self) -> None:
+        if not self._rows:
+            return
+        _, parquet = self._arrow()
+        part = self._folder / f"part-{self._number:06}.parquet"
+        unfinished = part.with_name(f".{part.stem}.tmp")
+        try:
+            parquet.write_table(table(self._rows), unfinished)
+            os.replace(unfinished, part)
+        finally:
+            unfinished.unlink(missing_ok=True)
+        self._number, self._rows = self._number + 1, []
+
+    @staticmethod
+    def _arrow() -> tuple[Any, Any]:
+        try:
+            import pyarrow
+            from pyarrow import parquet
+        except ImportError as error:
+            raise SettingError(
+                "Parquet needs the package pyarrow: `pip install pyarrow`, or choose --format csv "
+                "or jsonl."
+            ) from error
+        return pyarrow, parquet
+
+
+def table(found: list[Row]) -> Any:
+    """Rows as a pyarrow.Table."""
+    import pyarrow
+
+    types = {str: pyarrow.string(), float: pyarrow.float64(), bool: pyarrow.bool_()}
+    schema = pyarrow.schema([(name, types[kind]) for name, kind in COLUMNS.items()])
+    return pyarrow.Table.from_pylist(found, schema)
+
+
+def _parts(folder: Path) -> list[Path]:
+    return sorted(part for part in folder.glob(_PART) if part.stem.partition("-")[2].isdigit())
+
+
+def _names_in_part(part: Path, sheet: Sheet) -> Iterator[str]:
+    _, parquet = _Parts._arrow()
+    import pyarrow
+
+    try:
+        file = parquet.ParquetFile(part)
+    except (OSError, pyarrow.ArrowInvalid) as error:
+        raise SettingError(f"{part.name} is no Parquet file ({error}).") from error
+    if file.schema_arrow.names != list(COLUMNS):
+        raise SettingError("It has other columns.")
+    for batch in file.iter_batches(columns=["image", "target_sensitivity", "weights"]):
+        for row in batch.to_pylist():
+            sheet.check(row)
+            yield row["image"]
+
+
+def _names_in_lines(path: Path, kind: Format, sheet: Sheet) -> tuple[int, list[str]]:
+    """Where the last whole image ends, in bytes, and the names of all images up to there."""
+    names: list[str] = []
+    with path.open("rb") as file:
+        header = rows.csv_header() if kind is Format.CSV else b""
+        if file.read(len(header)) != header:
+            raise SettingError("It is no table of this program, or one with other columns.")
+        end, group = len(header), list[Row]()
+        for record, after in _records(file, kind, end):
+            row = _read(_READ[kind], record)
+            sheet.check(row)
+            if group and row["image"] != group[0]["image"]:
+                raise SettingError(f"Rows of {group[0]['image']} are missing.")
+            group.append(row)
+            if sheet.whole(group):
+                names.append(row["image"])
+                end, group = after, []
+    return end, names
+
+
+def _read(read: Callable[[bytes], Row], record: bytes) -> Row:
+    try:
+        return read(record)
+    except ValueError as error:
+        raise SettingError(
+            f"It is no table of this program, or one with other columns ({error})."
+        ) from error
+
+
+def _records(file: BinaryIO, kind: Format, place: int) -> Iterator[tuple[bytes, int]]:
+    """Whole records, and where each ends. In CSV a line break within quotes is none."""
+    record = b""
+    for line in file:
+        place += len(line)
+        record += line
+        if line.endswith(b"\n") and not (kind is Format.CSV and record.count(b'"') % 2):
+            yield record, place
+            record = b""
+
+
+def _hash(name: str) -> int:
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest())
+
+
+def _raw(binary: Any) -> Any:
+    return getattr(binary, "raw", binary)
