@@ -44,6 +44,15 @@ SHOTS = (
     Shot("page-phone", 390, 844, "irregular", _PHONE),
     Shot("page-phone-dark", 390, 844, "keratosis", _PHONE | {"color_scheme": "dark"}),
 )
+PHONE_SHOTS = {
+    "phone-start": (390, 844, "light", None),
+    "phone-refer": (390, 844, "light", "irregular"),
+    "phone-no-referral": (390, 844, "dark", "keratosis"),
+    "phone-refused": (390, 844, "light", "landscape"),
+    "phone-desktop": (1280, 900, "light", "irregular"),
+    "phone-desktop-dark": (1280, 900, "dark", "irregular"),
+}
+"""The page that runs on the phone: width, height, colour scheme, drawing."""
 DRAWINGS = Path(__file__).parents[1] / "mel_demo/ui/examples"
 
 
@@ -97,7 +106,7 @@ def _take_phone(weights: Path, folder: Path, output_dir: Path) -> None:
             page = open_phone(chrome, host.url, width, height, color_scheme=scheme)
             page.wait_for_selector(READY)
             if drawing:
-                judge(page, DRAWING.with_stem(drawing))
+                judge(page, DRAWINGS / f"{drawing}.jpg")
             page.screenshot(path=output_dir / f"{name}.png")
             page.context.close()
             path = output_dir / f"{name}.png"
