@@ -25,26 +25,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Shot:
-    """A picture ``width`` CSS pixels wide, from the top of the page to the end of ``last``."""
+    """A picture of the first screen, of a drawing (or before any) and a scheme."""
 
     name: str
     width: int
-    tab: str
-    last: str
+    height: int
+    drawing: str = ""
     options: dict[str, Any] = field(default_factory=dict)
 
 
+_PHONE = {"device_scale_factor": 1.5}
 SHOTS = (
-    Shot("page-desktop", 1280, "evidence", "#caption-student"),
-    Shot("page-desktop-dark", 1280, "certainty", "#histogram-student", {"color_scheme": "dark"}),
-    Shot("page-phone", 390, "costs", "#crowds", {"device_scale_factor": 2}),
-    Shot(
-        "page-phone-dark",
-        390,
-        "evidence",
-        "#caption-teacher",
-        {"device_scale_factor": 2, "color_scheme": "dark"},
-    ),
+    Shot("page-empty", 1440, 900),
+    Shot("page-desktop", 1440, 900, "irregular"),
+    Shot("page-desktop-dark", 1440, 900, "keratosis", {"color_scheme": "dark"}),
+    Shot("page-disagree", 1440, 900, "nevus"),
+    Shot("page-refused", 1440, 900, "landscape"),
+    Shot("page-phone", 390, 844, "irregular", _PHONE),
+    Shot("page-phone-dark", 390, 844, "keratosis", _PHONE | {"color_scheme": "dark"}),
 )
 PHONE_SHOTS = {
     "phone-start": (390, 844, "light", None),
@@ -55,9 +53,7 @@ PHONE_SHOTS = {
     "phone-desktop-dark": (1280, 900, "dark", "irregular"),
 }
 """The page that runs on the phone: width, height, colour scheme, drawing."""
-DRAWING = Path(__file__).parents[1] / "mel_demo/ui/examples/irregular.jpg"
-_TALL = 4000
-"""Height of the window in pixels: more than any picture, so that no part waits for scrolling."""
+DRAWINGS = Path(__file__).parents[1] / "mel_demo/ui/examples"
 
 
 def main(
@@ -81,7 +77,7 @@ def main(
                     path = output_dir / f"{shot.name}.png"
                     _take(chrome, app.url, path, shot)
                     # Without the alpha channel, and packed well: they stay in the history for good.
-                    Image.open(path).convert("RGB").save(path, optimize=True)
+                    Image.open(path).convert("RGB").quantize(192).save(path, optimize=True)
                     _report(path)
         except NotStartedError as error:
             sys.exit(str(error))
@@ -91,15 +87,11 @@ def main(
 def _take(chrome: "Browser", url: str, path: Path, shot: Shot) -> None:
     from tests.support.browsing import open_page, upload
 
-    page = open_page(chrome, url, shot.width, _TALL, **shot.options)
-    upload(page, str(DRAWING))
-    page.click(f"#tab-{shot.tab}-button")
-    page.wait_for_selector(shot.last)
-    page.wait_for_function("[...document.images].every((image) => image.naturalWidth > 0)")
-    page.wait_for_timeout(800)  # the figures' and the map handle's own transitions
-    end = page.locator(shot.last).bounding_box()
-    area = {"x": 0, "y": 0, "width": shot.width, "height": end["y"] + end["height"] + 16}
-    page.screenshot(path=path, clip=area)
+    page = open_page(chrome, url, shot.width, shot.height, **shot.options)
+    if shot.drawing:
+        upload(page, str(DRAWINGS / f"{shot.drawing}.jpg"), until=".hero.now:not(.empty)")
+    page.wait_for_timeout(1000)  # transitions, and on a phone the scrolling to the verdict
+    page.screenshot(path=path)
     page.context.close()
 
 
@@ -114,7 +106,7 @@ def _take_phone(weights: Path, folder: Path, output_dir: Path) -> None:
             page = open_phone(chrome, host.url, width, height, color_scheme=scheme)
             page.wait_for_selector(READY)
             if drawing:
-                judge(page, DRAWING.with_stem(drawing))
+                judge(page, DRAWINGS / f"{drawing}.jpg")
             page.screenshot(path=output_dir / f"{name}.png")
             page.context.close()
             path = output_dir / f"{name}.png"

@@ -29,6 +29,7 @@ pytestmark = [
 SIZES = {"desk": (1440, 900), "phone": (390, 844), "small": (320, 640)}
 BOTH = ("teacher", "student")
 TABS = ("evidence", "costs", "certainty", "groups", "about")
+PLOTS = {"costs": ("roc",), "certainty": ("reliability-plot", "decision-plot")}
 T = Texts()
 
 
@@ -50,9 +51,9 @@ def chrome():
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
-    """Pictures of one colour: black is referred by both, dark red by the student alone."""
+    """Pictures of one colour: nearly black is referred by both, red by the student alone."""
     folder = tmp_path_factory.mktemp("plain")
-    colours = {"black": (20, 20, 20), "red": (255, 0, 0), "blue": (0, 0, 255)}
+    colours = {"black": (40, 20, 20), "red": (255, 0, 0), "blue": (0, 0, 255)}
     for name, colour in colours.items():
         Image.new("RGB", (200, 150), colour).save(folder / f"{name}.png")
     (folder / "bad.jpg").write_bytes(b"not an image")
@@ -77,6 +78,8 @@ def fits(page) -> bool:
 def tab(page, name: str) -> None:
     page.click(f"#tab-{name}-button")
     page.wait_for_selector(f"#tab-{name}-button[aria-selected=true]")
+    for plot in PLOTS.get(name, ()):  # Plotly arrives when it is first needed
+        page.wait_for_selector(f"#{plot} .main-svg")
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -7,6 +7,10 @@ import gradio as gr
 STYLE = Path(__file__).with_name("style.css")
 HEAD = """<style>
 @media (max-width: 640px) { .gradio-container > .main { padding: 12px 14px !important; } }
+@media (max-width: 640px) {
+  .gradio-container, .gradio-container .main { min-width: 0 !important; }
+  .gradio-container :is(.column, .row > *) { min-width: 0 !important; }
+}
 body.judged #stage > .styler { grid-template-columns: minmax(0, 1fr) !important; }
 </style>"""
 """What style.css cannot reach, as Gradio confines its rules to the page's inside."""
