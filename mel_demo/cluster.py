@@ -13,7 +13,7 @@ from mel_demo import outputs, rows
 from mel_demo.batch import Tally
 from mel_demo.errors import MelDemoError, SettingError
 from mel_demo.hub import locate
-from mel_demo.images import MAX_BYTES, SUFFIXES, open_image
+from mel_demo.images import MAX_BYTES, SUFFIXES, read_image
 from mel_demo.manifest import FILE_NAME, load_manifest
 from mel_demo.rows import COLUMNS, Sheet
 from mel_demo.screening import Screener
@@ -88,7 +88,7 @@ class Judge:
             name = "?"
             try:
                 name, data = _image_of(item)
-                judged += self.sheet.judged(name, self.screener.screen(open_image(data)))
+                judged += self.sheet.judged(name, self.screener.screen(*read_image(data)))
             except (MelDemoError, OSError, MemoryError) as error:
                 judged += self.sheet.failed(name, str(error) or type(error).__name__)
         return outputs.table(judged)

@@ -165,9 +165,9 @@ def _subject(rgb: np.ndarray, manifest: Manifest, distances: Mapping[str, float 
         enlarged=min(width, height) < WORKING_SIDE,
         measures=measure(working_image(rgb, ratio)),
         distances=tuple(
-            (distances[key], spec.ood)
+            (distance, spec.ood)
             for key, spec in manifest.models.items()
-            if spec.ood is not None and distances.get(key) is not None
+            if spec.ood is not None and (distance := distances.get(key)) is not None
         ),
     )
 

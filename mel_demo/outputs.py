@@ -146,7 +146,7 @@ def _open(path: Path | None, kind: Format) -> Output:
     return _Lines(path.open("ab", buffering=0), kind)
 
 
-def _standard_output() -> BinaryIO:
+def _standard_output() -> "BinaryIO | _Terminal":
     if sys.stdout is None:
         raise SettingError("Standard output is closed. Name a file by --output.")
     binary = sys.stdout.buffer
@@ -169,7 +169,7 @@ class _Terminal(io.RawIOBase):
 
 
 class _Lines:
-    def __init__(self, file: BinaryIO, kind: Format) -> None:
+    def __init__(self, file: BinaryIO | _Terminal, kind: Format) -> None:
         self._file, self._line = file, _WRITE[kind]
         if kind is Format.CSV and not (file.seekable() and file.seek(0, os.SEEK_END)):
             self._write(rows.csv_header())

@@ -5,13 +5,12 @@ Every cell is a text, a number, a flag, or None where there is nothing to say. K
 """
 
 import csv
-import hashlib
 import io
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mel_demo.decision import conformal, operating_point
+from mel_demo.decision import conformal, operating_point, verdict
 from mel_demo.errors import SettingError
 from mel_demo.manifest import CLASS_NAMES, Manifest
 from mel_demo.screening import Screening
@@ -47,15 +46,14 @@ class Sheet:
 
     def __init__(self, manifest: Manifest, target_sensitivity: float) -> None:
         self.models = manifest.models
-        self.weights = version(manifest)
+        self.weights = manifest.version
         self.target = _rounded(operating_point.check_target(target_sensitivity))
-        points = {
+        self.points = {
             key: operating_point.choose(spec.operating_table, self.target)
             for key, spec in self.models.items()
         }
-        self.thresholds = {key: point.threshold for key, point in points.items()}
         self.bands = {
-            key: conformal.band(spec.evidence.conformal, self.target, self.thresholds[key])
+            key: conformal.band(spec.evidence.conformal, self.target, self.points[key].threshold)
             for key, spec in self.models.items()
             if spec.evidence is not None
         }
@@ -64,24 +62,23 @@ class Sheet:
         """One row per model."""
         rows = []
         for key, prediction in screening.predictions.items():
-            table, band = self.models[key].operating_table, self.bands.get(key)
-            decision = operating_point.decide(prediction, table, self.target)
-            p = prediction.melanoma_probability
-            words = REFER if decision.refer else NO_REFERRAL
-            by_class = dict(zip(CLASS_NAMES, prediction.probabilities, strict=True))
+            point, band = self.points[key], self.bands.get(key)
+            said = verdict.call(prediction.probabilities, "melanoma", point, band)
+            by_class = zip(CLASS_NAMES, prediction.probabilities, strict=True)
             rows.append(
                 self._row(image)
-                | {name: _rounded(value) for name, value in by_class.items()}
+                | {name: _rounded(value) for name, value in by_class}
                 | {
                     "model": key,
-                    "melanoma_probability": _rounded(p),
-                    "threshold": _rounded(self.thresholds[key]),
-                    "decision": None if screening.refused else words,
-                    "close_call": band.close_call(p) if band and not screening.refused else None,
-                    "leading_diagnosis": max(by_class, key=lambda name: by_class[name]),
+                    "melanoma_probability": _rounded(said.probability),
+                    "threshold": _rounded(point.threshold),
+                    "decision": REFER if said.refer else NO_REFERRAL,
+                    "close_call": said.close if band else None,
+                    "leading_diagnosis": CLASS_NAMES[said.leading],
                     "refused": screening.refused,
                     "findings": " ".join(finding.code for finding in screening.findings) or None,
                 }
+                | (dict.fromkeys(("decision", "close_call")) if screening.refused else {})
             )
         return rows
 
@@ -108,12 +105,6 @@ class Sheet:
     def _row(self, image: str) -> Row:
         shared = {"image": image, "target_sensitivity": self.target, "weights": self.weights}
         return dict.fromkeys(COLUMNS) | shared
-
-
-def version(manifest: Manifest) -> str:
-    """The released weights in short: their date, and a SHA-256 over the SHA-256s of all models."""
-    digests = "".join(spec.sha256 for spec in manifest.models.values())
-    return f"{manifest.created[:10]}-{hashlib.sha256(digests.encode()).hexdigest()[:8]}"
 
 
 def csv_header() -> bytes:

@@ -2,12 +2,17 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
 import typer.main
+from PIL import ExifTags, Image
 
 from mel_demo.cli import app as serving
+from mel_demo.images import open_image
+from mel_demo.screening import Screener
+from tests.support.lesions import draw_lesion
 from training.__main__ import app as training
 from training.report.results import write_results
 
@@ -51,3 +56,22 @@ def test_the_results_table_is_the_manifests():
     assert write_results(ROOT / "weights", ROOT / "README.md", check=True), (
         "README's results are stale: run `python -m training results`"
     )
+
+
+def test_the_onnx_example_gives_the_pages_probability(tmp_path, monkeypatch):
+    """Run as a reader would, on a picture that is turned and longer than what is judged."""
+    picture = draw_lesion("mel", 3, (640, 360)).convert("RGB")
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    picture.save(tmp_path / "lesion.jpg", quality=95, exif=exif)
+    (tmp_path / "weights").symlink_to(ROOT / "weights")
+    monkeypatch.chdir(tmp_path)
+    (code,) = (
+        block for block in re.findall(r"```python\n(.*?)```", README, re.S) if "onnx" in block
+    )
+        block for block in re.findall(r"```python\n(.*?)```", README, re.S) if "onnx" in block
+    ]
+    names: dict[str, Any] = {}
+    exec(code, names)
+    served = Screener(ROOT / "weights").screen(open_image(tmp_path / "lesion.jpg")).student
+    assert names["probability"] == pytest.approx(served.melanoma_probability, abs=1e-4)

@@ -52,10 +52,6 @@ class Band:
             return Outcome.NO_REFERRAL
         return Outcome.REFER if probability >= self.high else Outcome.UNCERTAIN
 
-    def close_call(self, probability: float) -> bool:
-        """Whether it lies in the band: a remark beside the decision, which the threshold makes."""
-        return self.low <= probability < self.high
-
 
 @dataclass(frozen=True)
 class BandCounts:

@@ -37,8 +37,10 @@ from mel_demo.manifest.operating import Metrics, OperatingTable
 FORMAT = 1
 CLASS_NAMES = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
 MELANOMA = CLASS_NAMES.index("mel")
-SKIN_CANCER = tuple(CLASS_NAMES.index(name) for name in ("akiec", "bcc", "mel"))
-TARGETS = {"melanoma": (MELANOMA,), "skin_cancer": SKIN_CANCER}
+TARGETS = {
+    "melanoma": (MELANOMA,),
+    "skin_cancer": tuple(CLASS_NAMES.index(name) for name in ("akiec", "bcc", "mel")),
+}
 """The classes that count as positive, by the question that is asked."""
 MODEL_KEYS = ("teacher", "student", "student_int8")
 REQUIRED_MODELS = ("teacher", "student")

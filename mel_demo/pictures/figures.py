@@ -50,7 +50,7 @@ def roc_figure(
     ``points``: the operating point of each model key. ``names``: what to call each model.
     Axes run from 0 to 100 %; the curve passes through the thresholds of the operating table.
     """
-    data = []
+    data: list[dict[str, Any]] = []
     for key, point in points.items():
         x, y = roc_points(tables[key], split)
         data.append(

@@ -80,8 +80,7 @@ def bands(
             near = distance < reach * scale + 0.5
             line = np.minimum(reach * scale + 0.5 - distance[near], 1)[:, None] * opacity
             layers[near] = layers[near] * (1 - line) + np.array((*shade, 1)) * line
-    opacity = layers[..., 3:]
-    layers[..., :3] /= np.maximum(opacity, 1e-6)
+    layers[..., :3] /= np.maximum(layers[..., 3:], 1e-6)
     layers[..., 3:] *= 255
     drawn[top:bottom, left:right] = np.rint(layers)
     return drawn

@@ -5,7 +5,7 @@ the missed has the page's text colour, the others colours that stand out from wh
 page's dark blue; a style sheet may set --people-found, --people-alarm and --people-cleared.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 
 from mel_demo.decision.prevalence import Frequencies
@@ -66,7 +66,7 @@ def _places(counts: Mapping[str, int]) -> Iterator[tuple[str, list[tuple[int, in
         start += count
 
 
-def _path(group: str, places: list[tuple[float, float]]) -> str:
+def _path(group: str, places: Sequence[tuple[float, float]]) -> str:
     mark, colour, width = _GROUPS[group]
     steps = "".join(f"M{x:g} {y:g}{mark}" for x, y in places)
     # The colour is a style and not an attribute: only there may it be a variable.

@@ -92,7 +92,7 @@ def _of_scores(scores: Scores) -> Heaps:
             counts[min(int((_inside(log_odds(value)) - LEFT) / step), BINS - 1)] += 1
         heights.append(_heights(counts, [step] * BINS))
     edges = tuple(LEFT + step * index for index in range(BINS + 1))
-    return Heaps(edges, *heights, len(scores.positive) + len(scores.negative))
+    return Heaps(edges, heights[0], heights[1], len(scores.positive) + len(scores.negative))
 
 
 def _heights(counts: Sequence[int], widths: Sequence[float]) -> tuple[float, ...]:

@@ -11,10 +11,10 @@ from markupsafe import Markup
 
 from mel_demo.decision import map_trust
 from mel_demo.decision.map_trust import belief
+from mel_demo.inference import Prediction
 from mel_demo.manifest import CLASS_NAMES, TARGETS, Interval, Manifest, MapOverlap
 from mel_demo.pictures.markup import render
 from mel_demo.pictures.overlay import COLOURS
-from mel_demo.screening import Prediction
 from mel_demo.texts import Texts
 from mel_demo.ui.case import SHOWN_MODELS
 

@@ -3,6 +3,8 @@
 Knows no Gradio and no event.
 """
 
+from typing import Any
+
 from markupsafe import Markup
 
 from mel_demo.manifest import Manifest, Subgroup
@@ -35,7 +37,7 @@ def groups(t: Texts, manifest: Manifest) -> Markup:
 
 def _fails(measured: dict[str, dict[str, tuple[Subgroup, ...]]]) -> dict | None:
     """The way of dividing along which the student's specificity differs most."""
-    best = None
+    best: dict[str, Any] | None = None
     for name, parts in measured.get("student", {}).items():
         # Specificity needs others, not melanomas: few melanomas do not make it unsure.
         known = [

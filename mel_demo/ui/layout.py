@@ -218,5 +218,5 @@ class Layout:
 def _slider(**options: Any) -> gr.Slider:
     """A slider whose emptied number box reaches the handler as None instead of failing."""
     slider = gr.Slider(**options)
-    slider.preprocess = lambda payload: payload
+    slider.preprocess = lambda payload: payload  # type: ignore[method-assign]
     return slider

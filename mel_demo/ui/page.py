@@ -47,7 +47,8 @@ class Page:
     def __init__(self, screener: Screener) -> None:
         self.screener = screener
         self.manifest = screener.manifest
-        self.parts: dict[str, gr.components.Component] = {}
+        # Of many classes: what each can do is Gradio's to know.
+        self.parts: dict[str, Any] = {}
         self._outputs: list[gr.components.Component] = []
 
     def build(self) -> gr.Blocks:
@@ -183,6 +184,7 @@ class Page:
         prevalence: float,
         looking_for: str = "melanoma",
         source: str = "holdout",
+        *,
         index: int = MELANOMA,
     ) -> Setting:
         """What the controls say; number boxes can be left empty or out of range, and a client may
@@ -201,7 +203,7 @@ class Page:
         controls = [*sliders, part["looking_for"], part["source"]]
         language = part["language"]
         image_inputs = [language, part["class"], *controls]
-        quiet = {"api_visibility": "private"}
+        quiet: dict[str, Any] = {"api_visibility": "private"}
         silent = {"show_progress": "hidden", "queue": False, **quiet}
         quick = {"outputs": self._outputs, **silent}
         redraw = {

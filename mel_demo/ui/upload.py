@@ -19,7 +19,7 @@ def image_input(**options: Any) -> gr.Image:
     component = gr.Image(type="filepath", **options)
     # On the instance and not in a subclass: beside the source of each of those Gradio writes a
     # .pyi file when the page starts.
-    component.preprocess = _file_of
+    component.preprocess = _file_of  # type: ignore[method-assign, assignment]
     return component
 
 

@@ -27,8 +27,10 @@ EXAMPLES = tuple(
     if key.startswith("drawing_")
 )
 """Drawings to try the page with, by the painter in docs/, in the order to show them."""
-SECTIONS = ("costs", "roc-section", "people", "strip", "evidence", "differential", "certainty")
-SECTIONS += ("reliability", "decision", "groups")
+SECTIONS = (
+    *("costs", "roc-section", "people", "strip", "evidence", "differential", "certainty"),
+    *("reliability", "decision", "groups"),
+)
 """Parts that are a heading and a sentence, ``verdict.section``."""
 
 

@@ -99,7 +99,7 @@ def test_the_first_run_happens_at_load(
     assert len(runs) == 1
 
 
-@pytest.mark.parametrize(("threads", "expected"), [(1, 1), (3, 3), (None, inference._cores())])
+@pytest.mark.parametrize(("threads", "expected"), [(1, 1), (3, 3), (None, inference.cores())])
 def test_threads_are_settable(
     tiny_weights: Path, specs: dict[str, ModelSpec], threads: int | None, expected: int
 ) -> None:

@@ -107,8 +107,8 @@ def _load(source: str) -> np.ndarray:
     if source.startswith("gradio:"):
         return open_image(Path(gradio.media.get_image(source.partition(":")[2])))
     if source == "grace_hopper.jpg":
-        with matplotlib.cbook.get_sample_data(source) as file:
-            return np.asarray(Image.open(file).convert("RGB"))
+        path = matplotlib.cbook.get_sample_data(source, asfileobj=False)
+        return np.asarray(Image.open(path).convert("RGB"))
     if source.endswith(".jpg"):
         return sklearn.datasets.load_sample_image(source)
     options = {"rng": SEED} if source == "binary_blobs" else {}
@@ -183,9 +183,9 @@ def _written(
         draw.rectangle([int(left), int(top), int(right), int(bottom)], fill=fill)
     size = int(rng.integers(11, 34))
     font = ImageFont.load_default(size)
-    for top in range(8, SIZE[1] - size, round(size * 1.5)):
+    for line_top in range(8, SIZE[1] - size, round(size * 1.5)):
         line = " ".join(rng.choice(_WORDS, rng.integers(1, 14)))
-        draw.text((10, top), line, fill=inks[rng.integers(len(inks))], font=font)
+        draw.text((10, line_top), line, fill=inks[rng.integers(len(inks))], font=font)
     return np.asarray(image)
 
 

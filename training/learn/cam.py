@@ -55,7 +55,7 @@ class EfficientNetHead(Head):
 
     def forward(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
         logits = self.classifier(pooled)
-        return logits, log_odds_gradient(logits) @ self.classifier.weight
+        return logits, log_odds_gradient(logits) @ self.classifier.get_parameter("weight")
 
 
 class MobileNetV3Head(Head):
@@ -77,7 +77,8 @@ class MobileNetV3Head(Head):
                 f"hard-swish; this one has norm_head {type(network.norm_head).__name__} and act2 "
                 f"{type(network.act2).__name__}. Use an architecture such as mobilenetv3_small_100."
             )
-        self.features, self.classifier = network.blocks[-1], network.classifier
+        self.features = network.blocks[-1]
+        self.classifier: nn.Module = network.classifier
         self.hidden: nn.Conv2d = network.conv_head
 
     def target_layer(self) -> nn.Module:
@@ -87,7 +88,7 @@ class MobileNetV3Head(Head):
         u = self.hidden(pooled[:, :, None, None]).flatten(1)
         # Not the network's act2: it works in place and would leave h(u) where u is needed.
         logits = self.classifier(hardswish(u))
-        to_hidden = log_odds_gradient(logits) @ self.classifier.weight
+        to_hidden = log_odds_gradient(logits) @ self.classifier.get_parameter("weight")
         to_conv = to_hidden * hardswish_derivative(u)[:, None]
         return logits, to_conv @ self.hidden.weight.flatten(1)
 

@@ -90,7 +90,8 @@ def _keep_function(source: nn.Module, network: nn.Module, images: Tensor) -> Non
     own = dict(network.named_modules())
     for name, norm in norms.items():
         mean, square = torch.stack(given[name]).mean(0)
-        slope = norm.weight / (norm.running_var + norm.eps).sqrt()
+        assert norm.running_var is not None
+        slope = norm.weight / torch.sqrt(norm.running_var + norm.eps)
         acts = not isinstance(getattr(norm, "act", nn.Identity()), nn.Identity)
         gain = GAIN if acts else 1.0
         own[name].weight.copy_(gain * slope * (square - mean**2).clamp(min=0).sqrt())

@@ -50,6 +50,11 @@ class Mahalanobis(nn.Module):
     P the inverse covariance (Ledoit and Wolf 2004) of the reference's y.
     """
 
+    mean: Tensor
+    scale: Tensor
+    centre: Tensor
+    root: Tensor
+
     def __init__(self, reference: np.ndarray):
         """``reference``: means (M, D) of the images learned from."""
         super().__init__()
@@ -84,6 +89,9 @@ class Distance(nn.Module):
     the distance of ``Mahalanobis``. The first tells what was seen of either kind apart, the second
     knows as well what is unlike both.
     """
+
+    weight: Tensor
+    bias: Tensor
 
     def __init__(self, reference: np.ndarray, outliers: np.ndarray):
         """Means (M, D) of the images learned from, and (K, D) of pictures that are none."""

@@ -141,6 +141,7 @@ def _write(evidence: cam.WithEvidence, side: int, path: Path, metadata: dict[str
         )
     except torch.onnx.OnnxExporterError as error:
         raise ExportError(f"torch could not export the network to ONNX: {error}") from error
+    assert program is not None, "the dynamo exporter returns a program"
     model = program.model_proto
     strip(model.graph)
     onnx.helper.set_model_props(model, metadata)

@@ -194,12 +194,12 @@ def choose_best(rows: list[Row]) -> int | None:
     Then the one whose probabilities are nearest to the single-precision ones; differences in
     ROC-AUC between rows that pass are smaller than its error.
     """
-    passing = [index for index, row in enumerate(rows) if not row.reasons]
-
-    def rank(index: int) -> tuple[bool, float]:
-        return not rows[index].candidate.reduce_range, rows[index].divergence
-
-    return min(passing, key=rank, default=None)
+    passing = [
+        (not row.candidate.reduce_range, row.divergence, index)
+        for index, row in enumerate(rows)
+        if row.candidate is not None and not row.reasons
+    ]
+    return min(passing)[-1] if passing else None
 
 
 def print_sweep(found: Sweep, console: Console | None = None) -> None:
@@ -288,7 +288,7 @@ def _measure(
         divergence=_divergence(reference.scores.probabilities(), said.scores.probabilities()),
         milliseconds=said.milliseconds,
         sha256=sha256(path),
-        reasons=gate.reasons(quality, compared_with.quality) if gate else (),
+        reasons=gate.reasons(quality, compared_with.quality) if gate and compared_with else (),
     )
 
 

@@ -6,6 +6,7 @@ each other on a desk. Models are told apart by colour and dash, truth by colour 
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -76,7 +77,7 @@ def _styled(draw: Callable[..., None]) -> Callable[..., Figure]:
 
     @wraps(draw)
     def drawn(*arguments, **options) -> Figure:
-        with matplotlib.rc_context(_STYLE):
+        with matplotlib.rc_context(_STYLE):  # type: ignore[arg-type]  # its keys are text
             figure = Figure(figsize=_SIZE)
             draw(figure.subplots(), *arguments, **options)
             return figure
@@ -194,8 +195,8 @@ def reliability_diagram(
         share, mean = calibration_curve(found.melanoma, found.probability, n_bins=ECE_BINS)
         # By scikit-learn's own rule, so that each point gets the count of its bin.
         edges = np.linspace(0, 1, ECE_BINS + 1)
-        images = np.bincount(np.searchsorted(edges[1:-1], found.probability))
-        images = images[images > 0] / len(found.probability)
+        counts = np.bincount(np.searchsorted(edges[1:-1], found.probability))
+        images = counts[counts > 0] / len(found.probability)
         axes.plot(100 * mean, 100 * share, label=CALLED[key], **_line(key))
         axes.scatter(
             100 * mean,
@@ -221,12 +222,13 @@ def histogram(axes: Axes, judged: Judged, threshold: float, key: str) -> None:
         (judged.melanoma, "melanoma", "melanomas", 0.35),
     ):
         found = _log_odds(judged.probability[truth])
-        for style in (
+        styles: tuple[dict[str, Any], ...] = (
             {"histtype": "stepfilled", "alpha": alpha, "label": label},
             {"histtype": "step", "linewidth": 1.5},
-        ):
+        )
+        for style in styles:
             weights = np.full(len(found), 100 / len(found))
-            axes.hist(found, edges, weights=weights, color=_PALETTE[colour], **style)
+            axes.hist(found, edges.tolist(), weights=weights, color=_PALETTE[colour], **style)
     _threshold(axes.axvline, key, threshold, label=f"{CALLED[key]}'s threshold")
     _log_odds_axis(axes, "x", (low, high))
     axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
