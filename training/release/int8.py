@@ -32,7 +32,7 @@ from training.errors import ExportError
 from training.release.onnx_file import OUTPUTS, strip
 
 # Parts of a trunk that may be kept in float (found by ``int8.parts_of``).
-REGIONS = ("squeeze-excite", "stem", "depthwise", "hard-swish")
+REGIONS = ("squeeze-excite", "stem", "depthwise", "hard-swish", "first half")
 
 
 @dataclass(frozen=True)
@@ -85,11 +85,13 @@ _CALIBRATIONS = (
 )
 _FEW = ("squeeze-excite", "stem")
 _MORE = (*_FEW, "depthwise")
+# Of the convolutions: their few channels carry the widest ranges, and hardly any of the weights.
+_EARLY = (*_FEW, "first half")
 
 
 def grid() -> tuple[Candidate, ...]:
-    """Every calibration with three settings, then one departure at a time."""
-    settings = ((True, _FEW), (True, _MORE), (False, _MORE))
+    """Every calibration with four settings, then one departure at a time."""
+    settings = ((True, _FEW), (True, _MORE), (False, _MORE), (True, _EARLY))
     crossed = (
         Candidate(calibration, reduce_range=seven, keep_float=kept)
         for calibration, (seven, kept) in product(_CALIBRATIONS, settings)
@@ -188,6 +190,7 @@ def parts_of(model: onnx.ModelProto) -> Parts:
         "stem": {node.name for node in convolutions[:1]},
         "depthwise": {node.name for node in convolutions if _groups(node) > 1},
         "hard-swish": {node.name for node in convolutions if node.output[0] in swished},
+        "first half": {node.name for node in convolutions[: len(convolutions) // 2]},
     }
     return Parts(features, frozenset(trunk), {name: frozenset(regions[name]) for name in REGIONS})
 
