@@ -27,7 +27,7 @@ check: $(VENV)/.training
 	$(BIN)/lint-imports
 
 quick: $(VENV)/.training
-	$(BIN)/python -m pytest -m "not train and not browser and not cluster"
+	$(BIN)/python -m pytest -m "not train and not browser"
 
 format: $(VENV)/.training
 	$(BIN)/ruff check --fix .

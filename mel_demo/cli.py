@@ -75,8 +75,7 @@ def screen(
         list[str],
         typer.Argument(
             metavar="PATH",
-            help="Images, or folders searched for them; with --ray also URIs (s3://, gs://, "
-            "hf://), Parquet and WebDataset.",
+            help="Images, or folders searched for them.",
         ),
     ],
     output: Annotated[
@@ -106,10 +105,6 @@ def screen(
         int | None,
         typer.Option(min=1, help="Threads.  [default: one a core]", show_default=False),
     ] = None,
-    ray: Annotated[
-        str | None,
-        typer.Option(metavar="ADDRESS", help="Screen on this Ray cluster, into Parquet parts."),
-    ] = None,
 ) -> None:
     """Judge images with all models: one row per image and model, written as they come.
 
@@ -118,23 +113,13 @@ def screen(
     SIGTERM, 141 by the reader of stdout. What was written stays, and --resume goes on with it.
     """
     operating_point.check_target(target_sensitivity)
-    if ray is not None:
-        if output is None or resume or table_format not in (None, Format.PARQUET):
-            raise SettingError(
-                "--ray needs --output FOLDER, writes Parquet there, and takes up the work of lost "
-                "nodes by itself: leave out --resume and other formats."
-            )
-        from mel_demo import cluster
-
-        tally = cluster.screen(ray, paths, output, weights, target_sensitivity)
-    else:
-        named = [Path(path) for path in paths]
-        kind = table_format or _format_of(output)
-        with _terminable(resumable=output is not None):
-            tally = _screen(
-                named, Path(output) if output else None, kind, resume, target_sensitivity, weights,
-                workers,
-            )  # fmt: skip
+    named = [Path(path) for path in paths]
+    kind = table_format or _format_of(output)
+    with _terminable(resumable=output is not None):
+        tally = _screen(
+            named, Path(output) if output else None, kind, resume, target_sensitivity, weights,
+            workers,
+        )  # fmt: skip
     for text in tally.remarks():
         typer.echo(text, err=True)
     if tally.failed:

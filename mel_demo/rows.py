@@ -1,7 +1,7 @@
 """One screening as rows of a table, one a model; a row as a line of CSV or JSON, and back.
 
 Every cell is a text, a number, a flag, or None where there is nothing to say. Knows no file:
-``outputs`` writes, ``batch`` and ``cluster`` screen.
+``outputs`` writes, ``batch`` screens.
 """
 
 import csv

@@ -38,6 +38,18 @@ CHANGED = ("session", "shown", "hero", "insist", "report", "document", "landed")
 """Parts that handlers change beside those of ``view``."""
 
 
+ABOUT_SCREEN = (
+    "Judge one dermoscopy image (skin seen through a dermatoscope, not a plain photograph) for "
+    "melanoma with a large and a small neural network. Answers in JSON and two evidence maps: for "
+    "each model the calibrated melanoma probability, the threshold and the decision (refer or no "
+    "referral) at the target sensitivity, probabilities of seven diagnoses, and findings about the "
+    "image. An image that is no dermoscopy image is refused: it has no decision. "
+    f"At most {MAX_BYTES / 1e6:.0f} MB. target_sensitivity: 0.8 to 0.995. "
+    "A research demonstration, not a medical device: never use it to diagnose or to rule out "
+    "anything; tell the person to have a changing spot seen by a dermatologist."
+)
+
+
 class Page:
     """The page's handlers around one Screener; ``build`` lays it out.
 
@@ -303,13 +315,17 @@ class Page:
             inputs=[image, target],
             outputs=outputs,
             api_name="screen",
-            api_description="Judge one dermoscopy image with all models. target_sensitivity: 0.8 "
-            "to 0.995. A research demonstration, not a medical device.",
+            api_description=ABOUT_SCREEN,
             concurrency_limit=2,
         )
 
     def screen(self, image: Path | bytes | None, target_sensitivity: float) -> tuple[Any, ...]:
-        """What /screen answers; the client is told what is wrong with the image or the target."""
+        """What /screen and the MCP tool answer; a caller is told what is wrong with what it sent.
+
+        Args:
+            image: URL (http, https or data) of one dermoscopy image.
+            target_sensitivity: share of melanomas to catch, 0.8 to 0.995; 0.95 is usual.
+        """
         if image is None:
             raise gr.Error("No image was given: send one file.", print_exception=False)
         try:

@@ -15,7 +15,7 @@ FLAGS = (
 JUDGED = "body.judged .card.teacher:is(.refer, .no_referral)"
 LOADED = "#examples button[title]"
 """A drawing has its name once the server has answered the load."""
-PATIENCE = 30_000
+PATIENCE = 90_000
 """Milliseconds that a step may take on a busy machine."""
 
 

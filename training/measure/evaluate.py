@@ -139,6 +139,7 @@ def measure(split: str, scores: dict[str, Scores], thresholds: dict[str, float])
 
     Raises DataError when the scores are not of the same images in one order.
     """
+    _check_same_images(scores)
     metrics = {key: metrics_of(found, thresholds[key]) for key, found in scores.items()}
     return compare(split, scores, thresholds, metrics)
 
@@ -162,9 +163,8 @@ def compare(
 
     Raises DataError when the scores are not of the same images in one order.
     """
+    _check_same_images(scores)
     first = next(iter(scores.values()))
-    if any(other.image_ids != first.image_ids for other in scores.values()):
-        raise DataError("The models were scored on different images, or in different order.")
     agreed = {}
     if {"teacher", "student"} <= set(scores):
         agreed = agreement(
@@ -216,3 +216,8 @@ def _report(found: Evaluation, title: str, splits: Path, output: Path | None) ->
         write_json(output, written | asdict(found))
         Console().print(f"Written to {output}")
     return found
+
+
+def _check_same_images(scores: dict[str, Scores]) -> None:
+    if len({found.image_ids for found in scores.values()}) > 1:
+        raise DataError("The models were scored on different images, or in different order.")

@@ -105,7 +105,7 @@ def test_classifiers_of_other_kinds_start_undecided_too(architecture, layers):
 
 def test_views_that_grow_are_refused_where_the_size_is_fixed(tiny_training, tmp_path):
     with pytest.raises(RecipeError, match=r"vit_tiny_patch16_224 takes images of one size: .*64"):
-        train(tiny_training, tmp_path / "run", "vit_tiny_patch16_224", "--start-size", "32")
+        train(tiny_training, tmp_path / "run", "vit_tiny_patch16_224", "--set", "start_size=32")
     assert not (tmp_path / "run").exists()
 
 
