@@ -15,7 +15,7 @@ from mel_demo.texts import LANGUAGES, catalogue
 
 ALIKE = 100
 """Images that "of N images that scored like this one" is about, at least."""
-_SHARED = ("phone_", "dx_", "refused", "figure_percent", "figure_under", "figure_separators")
+_SHARED = ("phone_", "dx_", "refused", "under", "over")
 """Beginnings of the keys that the page takes of each language."""
 
 

@@ -30,23 +30,25 @@ export class Texts {
   count = (number) => this.#digits(number, 0);
   decimal = (number, digits) => this.#digits(number, digits);
 
-  /** A share in percent, more digits where it is small: "37 %", "4.1 %", "0.03 %". */
+  /**
+   * A share in whole percent, with one decimal below ten, as mel_demo's texts write it: "37 %",
+   * "4.1 %"; never "0 %" for what is above 0, nor "100 %" for what is below 1.
+   */
   percent(share) {
-    if (share > 0 && share < 0.0001) return this.words.figure_under.replace("{}", this.#percent(0.01, 2));
-    const shown = share === 1 ? 100 : Math.min(100 * share, 99.9); // 0.9996 must not read as certain
-    return this.#percent(shown, shown < 1 ? 2 : shown < 10 || (shown > 99 && shown < 100) ? 1 : 0);
+    if (share > 0 && share < 0.001) return this.words.under.replace("{value}", this.#percent(0.1, 1));
+    if (share >= 0.995 && share < 1) return this.words.over.replace("{value}", this.#percent(99, 0));
+    return this.#percent(100 * share, share > 0 && share < 0.0995 ? 1 : 0);
   }
 
   /** A share that a person set: "95 %", "99.5 %". */
   setting = (share) => this.#percent(100 * share, Number.isInteger(Math.round(1000 * share) / 10) ? 0 : 1);
 
   #percent(number, digits) {
-    const written = this.words.figure_percent.replace("{}", this.#digits(number, digits));
-    return written.replace(" ", "\u00a0"); // the sign stays with its number
+    return `${this.#digits(number, digits)}\u00a0%`; // the sign stays with its number
   }
 
   #digits(number, digits) {
-    const [point, thousands] = this.words.figure_separators;
+    const [point, thousands] = this.language === "en" ? ".," : ",.";
     const [whole, rest] = number.toFixed(digits).split(".");
     return whole.replace(/\B(?=(\d{3})+$)/g, thousands) + (rest ? point + rest : "");
   }
