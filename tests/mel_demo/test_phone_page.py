@@ -130,7 +130,7 @@ def test_the_verdict_follows_the_one_rule(page, pictures, screener):
         "refer": say("refer"),
         "no_referral": say("no_referral"),
         "other": say("other", diagnosis=diagnosis),
-        "refused": T("refused"),
+        "refused": T("phone_refused"),
     }
     for name, path in pictures.items():
         judge(page, path)
