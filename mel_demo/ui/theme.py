@@ -9,6 +9,10 @@ HEAD = """<style>
 @media (max-width: 640px) { .gradio-container > .main { padding: 12px 14px !important; } }
 @media (max-width: 640px) {
   .gradio-container, .gradio-container .main { min-width: 0 !important; }
+  gradio-app > .gradio-container.gradio-container.gradio-container {
+    width: 100vw !important; max-width: 100vw !important;
+  }
+  .gradio-container .html-container { overflow-x: auto; }
   .gradio-container :is(.column, .row > *) { min-width: 0 !important; }
 }
 body.judged #stage > .styler { grid-template-columns: minmax(0, 1fr) !important; }
