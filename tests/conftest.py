@@ -14,6 +14,13 @@ from tests.support.tiny_training import TinyTraining, train_tiny
 from tests.support.tiny_weights import write_tiny_weights
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what uses the trained pair: it trains, whatever else it does."""
+    for item in items:
+        if "tiny_training" in getattr(item, "fixturenames", ()):
+            item.add_marker("train")
+
+
 @pytest.fixture(scope="session")
 def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A weights folder with two linear models (see tiny_weights). Do not write into it."""
