@@ -26,22 +26,6 @@ def catalogue(language: str) -> dict[str, str]:
     return json.loads((FOLDER / f"{language}.json").read_text(encoding="utf-8"))
 
 
-def preferred(accept_language: str | None) -> str:
-    """The first language of an Accept-Language header (RFC 9110, 12.5.4) that the page speaks.
-
-    Ranked by its q values; English where there is none, or the header makes no sense.
-    """
-    ranked = []
-    for place, part in enumerate((accept_language or "").split(",")):
-        tag, _, weight = part.partition(";q=")
-        try:
-            quality = float(weight or 1)
-        except ValueError:
-            continue
-        ranked.append((-quality, place, tag.strip().lower().partition("-")[0]))
-    return next((tag for _, _, tag in sorted(ranked) if tag in LANGUAGES), LANGUAGES[0])
-
-
 def architecture(spec: ModelSpec) -> str:
     """The network's name as papers write it."""
     return _ARCHITECTURES.get(spec.architecture, spec.architecture)

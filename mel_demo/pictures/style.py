@@ -19,7 +19,6 @@ DASHES = {"teacher": "solid", "student": "dash", "student_int8": "dot"}
 # Stands out 3:1 from the page's white and from its dark blue.
 GREY = "#7d8593"
 GRID = "rgba(128,128,128,0.25)"
-SHADE = "rgba(128,128,128,0.22)"
 
 
 def figure(

@@ -7,7 +7,7 @@ from string import Formatter
 import pytest
 
 from mel_demo.manifest import Interval
-from mel_demo.texts import LANGUAGES, Texts, catalogue, preferred
+from mel_demo.texts import LANGUAGES, Texts, catalogue
 
 ENGLISH = catalogue("en")
 
@@ -50,23 +50,6 @@ def test_the_other_languages_are_translated():
         texts = catalogue(language)
         same = {key for key, text in ENGLISH.items() if texts[key] == text and len(text) > 12}
         assert len(same) < 16, f"{language}: {same}"
-
-
-@pytest.mark.parametrize(
-    ("header", "language"),
-    [
-        ("de-CH,de;q=0.9,en;q=0.8", "de"),
-        ("fr-FR,fr;q=0.9,es;q=0.5,en;q=0.3", "es"),
-        ("en;q=0.2, de;q=0.7", "de"),
-        ("fr", "en"),
-        ("*", "en"),
-        ("", "en"),
-        (None, "en"),
-        ("de;q=x,es", "es"),
-    ],
-)
-def test_the_language_is_the_first_that_the_browser_asks_for_and_the_page_speaks(header, language):
-    assert preferred(header) == language
 
 
 def test_numbers_are_written_as_the_language_does():
