@@ -78,6 +78,14 @@ def takeover(start: opt.Takeover) -> None:
 
 
 @command
+def restore(released: opt.Released) -> None:
+    """A run folder from a released file: to train on, distil from, explain or publish it."""
+    from training.release.restore import restore
+
+    restore(**vars(released))
+
+
+@command
 def teacher(
     options: opt.Training,
     tutor: opt.TutorRuns = None,

@@ -260,6 +260,17 @@ class Takeover:
 
 
 @dataclass(frozen=True)
+class Released:
+    """A released model, and the run folder to make of it."""
+
+    data: Annotated[Path, typer.Option(help="Folder of HAM10000, for the batch norms.")]
+    output: Output
+    model: Annotated[str, typer.Option(help="teacher or student.")] = "teacher"
+    weights: Weights = WEIGHTS
+    splits: Splits = Path("splits.csv")
+
+
+@dataclass(frozen=True)
 class Upload:
     """What is published, and whether it is."""
 

@@ -112,8 +112,9 @@ def _output_layers(network: Any) -> list[nn.Linear | nn.Conv2d]:
 
 
 def load_init(network: nn.Module, init: Path) -> None:
-    """Load starting weights into ``network``, all but the classifier, casting to its dtype.
+    """Load starting weights into ``network``, casting to its dtype.
 
+    The classifier comes along where it is of the same classes, as from a run of this project.
     Raises RecipeError unless every tensor outside the classifier is in the file with its shape.
     """
     try:
@@ -136,7 +137,7 @@ def load_init(network: nn.Module, init: Path) -> None:
             f"--init {init} does not fit {type(network).__name__}: {len(lacking)} of {len(wanted)} "
             f"tensors are absent or of another shape, the first is {lacking[0]}."
         )
-    network.load_state_dict(fitting, strict=False)
+    network.load_state_dict(fitting | _fitting(stored, own), strict=False)
 
 
 def _fitting(
