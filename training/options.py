@@ -266,6 +266,9 @@ class Released:
     data: Annotated[Path, typer.Option(help="Folder of HAM10000, for the batch norms.")]
     output: Output
     model: Annotated[str, typer.Option(help="teacher or student.")] = "teacher"
+    recipe: Annotated[
+        Path | None, typer.Option(help="Recipe file [default: this project's of that name].")
+    ] = None
     weights: Weights = WEIGHTS
     splits: Splits = Path("splits.csv")
 

@@ -32,8 +32,12 @@ IMAGES = 256  # that the batch norms are told the statistics of
 TOLERANCE = 1e-3  # of logits, between the file and what was made of it
 
 
-def restore(weights: Path, model: str, data: Path, splits: Path, output: Path) -> None:
+def restore(
+    weights: Path, model: str, data: Path, splits: Path, output: Path, recipe: Path | None = None
+) -> None:
     """Write ``output`` as the run folder of the released model ``model`` of ``weights``.
+
+    ``recipe``: the file it was trained by, where that is none of this project's own.
 
     Raises RunError where ``output`` is a run already or the model has no run of its own (an INT8
     file), ExportError where the network does not compute what the file does.
@@ -58,7 +62,7 @@ def restore(weights: Path, model: str, data: Path, splits: Path, output: Path) -
         )
     output.mkdir(parents=True, exist_ok=True)
     save_best(output, network.state_dict())
-    save_record(output, _record(spec, sha256(splits)))
+    save_record(output, _record(spec, recipe or RECIPES / spec.recipe, sha256(splits)))
     Console(highlight=False).print(f"{output}: {spec.architecture} of {weights / spec.file}")
 
 
@@ -165,10 +169,10 @@ def _difference(network: nn.Module, path: Path, pixels: np.ndarray) -> float:
     return float(np.abs(network(torch.from_numpy(some)).numpy() - logits).max())
 
 
-def _record(spec: ModelSpec, splits_sha256: str) -> RunRecord:
+def _record(spec: ModelSpec, recipe_file: Path, splits_sha256: str) -> RunRecord:
     """What the manifest knows of the run that made the file."""
     assert spec.training is not None
-    recipe = load_recipe(RECIPES / spec.recipe)
+    recipe = load_recipe(recipe_file)
     external = spec.data.external
     return RunRecord(
         role=recipe.role,
