@@ -44,16 +44,8 @@ def test_a_restored_run_computes_what_the_file_does(tiny_training, released, tmp
 
 def test_a_student_learns_from_a_restored_teacher(tiny_training, released, tmp_path):
     restore(released, "teacher", tiny_training.data, tiny_training.splits, tmp_path / "teacher")
-    said = run(
-        tiny_training.command(
-            "student",
-            tmp_path / "student",
-            "--teacher",
-            str(tmp_path / "teacher"),
-            "--set",
-            "epochs=1",
-        )
-    )
+    options = ["--teacher", str(tmp_path / "teacher"), "--set", "epochs=1"]
+    said = run(tiny_training.command("student", tmp_path / "student", *options))
     assert "best validation ROC-AUC" in said
 
 
