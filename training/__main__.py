@@ -151,11 +151,13 @@ def evaluate(
 ) -> None:
     """Measure a run, or the released files, on validation; on holdout only when asked.
 
-    With --external on the images it keeps out of training: like holdout, once per released model.
+    With --external on the images of ISIC 2017 that it keeps out of training, with --archive beside
+    it on those of the archive: like holdout, once per released model. Exit status 1 where released
+    files do not give the figures of their manifest again.
     """
     from training.measure.evaluate import evaluate_run, evaluate_weights
 
-    split = "external" if where.external else "holdout" if holdout else "validation"
+    split = where.split or ("holdout" if holdout else "validation")
     if run is not None:
         evaluate_run(run, where.measurable(), split, output)
     else:
@@ -171,7 +173,7 @@ def export(
 ) -> None:
     """Write both models as ONNX, checked against torch, with manifest and model cards.
 
-    Opens the holdout split, and the external images where they are given: do this once per
+    Opens the holdout split, and images of other clinics where they are given: do this once per
     released model.
     """
     from training.release.export import export

@@ -173,12 +173,21 @@ class ImagesElsewhere(Images):
         typer.Option(help="Folder of ISIC 2017, to measure on images of other clinics."),
     ] = None
     external: External = None
+    archive: Annotated[
+        Path | None,
+        typer.Option(help="Folder of more images of the ISIC archive, to measure on those too."),
+    ] = None
+
+    @property
+    def split(self) -> str | None:
+        """The images of other clinics that are meant, where one split is measured."""
+        return "archive" if self.archive else "external" if self.external else None
 
     def measurable(self) -> "Measurable":
         """These images."""
         from training.data.measurable import Measurable
 
-        return Measurable(self.folder(), self.splits, self.isic2017, self.external)
+        return Measurable(self.folder(), self.splits, self.isic2017, self.external, self.archive)
 
 
 @dataclass(frozen=True)

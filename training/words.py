@@ -2,14 +2,20 @@
 
 from mel_demo.manifest import Interval
 
-METRICS = {
-    "roc_auc": "ROC-AUC, melanoma against the rest",
-    "average_precision": "Average precision",
-    "sensitivity_at_95": "Sensitivity at the 95 % setting",
-    "specificity_at_95": "Specificity at the 95 % setting",
-    "ece": "ECE of the melanoma probability, 15 bins",
-    "brier": "Brier score of the melanoma probability",
+TARGET_METRICS = {
+    target: {
+        "roc_auc": f"ROC-AUC, {words} against the rest",
+        "average_precision": "Average precision",
+        "sensitivity_at_95": "Sensitivity at the 95 % setting",
+        "specificity_at_95": "Specificity at the 95 % setting",
+        "ece": f"ECE of the {words} probability, 15 bins",
+        "brier": f"Brier score of the {words} probability",
+    }
+    for target, words in (("melanoma", "melanoma"), ("skin_cancer", "skin cancer"))
 }
+METRICS = TARGET_METRICS["melanoma"]
+SETTINGS = (0.8, 0.9, 0.95, 0.98)
+"""Target sensitivities that tables show."""
 PERCENT = ("sensitivity_at_95", "specificity_at_95", "same_decision_at_95", "balanced_accuracy")
 AGREEMENT = {
     "same_decision_at_95": "Same decision, each at its own threshold",

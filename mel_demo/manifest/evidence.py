@@ -198,7 +198,7 @@ class OutOfDistribution:
     The distance is the model file's output ``distance``: 1 is typical of the images learned from.
     ``threshold``: images above it are refused. ``method``, ``rule``: in words, how the distance is
     computed and how the threshold was chosen. ``reference``: images learned from, by data set.
-    ``dermoscopy``: false alarms, by split (holdout, validation, external where measured).
+    ``dermoscopy``: false alarms, by split (holdout, validation, and other clinics' where measured).
     ``others``: pictures that are no dermoscopy images, by kind.
     """
 

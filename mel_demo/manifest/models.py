@@ -121,7 +121,8 @@ class Elsewhere:
 class Data:
     """What a model learned from and was measured on; counts of images but for ``lesions``.
 
-    ``more``: further images learned from, by data set. ``external``: those of other clinics.
+    ``more``: further images learned from, by data set. ``external``, ``archive``: those of other
+    clinics, of ISIC 2017 and of a selection of the ISIC archive.
     """
 
     name: Text
@@ -133,6 +134,7 @@ class Data:
     lesions: SplitSizes | None = optional()
     more: dict[str, Positive] = Field(default_factory=dict)
     external: Elsewhere | None = optional()
+    archive: Elsewhere | None = optional()
 
 
 @dataclass(frozen=True, config=CONFIG)
@@ -183,8 +185,8 @@ class Quantisation(Origin):
 class Target:
     """What one model was measured to do on one question, such as melanoma or any skin cancer.
 
-    ``metrics``: for the splits validation and holdout, and ``external`` where images of other
-    clinics were measured. ``evidence``: what the page's figures show, where it was measured.
+    ``metrics``: for the splits validation and holdout, ``external`` and ``archive`` where images of
+    other clinics were measured. ``evidence``: what the page's figures show, where it was measured.
     """
 
     metrics: Metrics
@@ -249,6 +251,8 @@ class ModelSpec(Target):
         elsewhere = "external" in self.metrics or first.external is not None
         if elsewhere and self.data.external is None:
             raise absent("data", "external")
+        if "archive" in self.metrics and self.data.archive is None:
+            raise absent("data", "archive")
         for split in ("validation", "holdout", "external"):
             counts = getattr(first, split)
             for name in ("images", "melanomas") if counts is not None else ():

@@ -32,6 +32,13 @@ def write_isic2017(folder, count=12):
     return folder
 
 
+def write_archive(folder, melanomas=12, nevi=6):
+    """A selection of the archive: its table, and melanomas before nevi."""
+    kinds = ["mel"] * melanomas + ["nv"] * nevi
+    lines = [{"image_id": f"ISIC_{9000000 + n}", "dx": dx} for n, dx in enumerate(kinds)]
+    return _write(folder, "metadata.csv", "images", lines)
+
+
 def write_isic2019(folder):
     columns = ("MEL", "NV", "BCC", "AK", "BKL", "DF", "VASC", "SCC", "UNK")
     lines = [

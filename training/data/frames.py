@@ -64,6 +64,9 @@ class Frames:
     rows: np.ndarray
     sha256: str = ""
 
+    def __len__(self) -> int:
+        return len(self.rows)
+
     def take(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Pixels and aspects of the images at ``index`` (into the N asked for)."""
         rows = self.rows[index]

@@ -15,7 +15,7 @@ from training.errors import DataError
 from training.provenance import sha256
 
 HAM10000, ISIC_2017 = "HAM10000", "ISIC 2017"
-_MEASURABLE = ("validation", "holdout", "external")
+_MEASURABLE = ("validation", "holdout", "external", "archive")
 
 
 class Pixels:
@@ -36,13 +36,21 @@ class Pixels:
 class Measurable:
     """Where measurements come from: HAM10000, its splits, and images of other clinics if given.
 
-    ``isic2017`` and ``external`` (the file of ``training external``) belong together.
+    ``isic2017`` and ``external`` (the file of ``training external``) belong together: the split
+    "external" is what that file keeps out of ISIC 2017, "archive" what it keeps out of ``archive``.
     """
 
     data: Path
     splits: Path
     isic2017: Path | None = None
     external: Path | None = None
+    archive: Path | None = None
+
+    @property
+    def splits_held(self) -> tuple[str, ...]:
+        """Splits that a release is measured on, as far as their images are given."""
+        elsewhere = {"external": self.external, "archive": self.archive}
+        return ("validation", "holdout", *(name for name, at in elsewhere.items() if at))
 
     def pixels(self, split: str) -> Pixels:
         """Images of a split; DataError for one that cannot be measured."""
@@ -50,15 +58,19 @@ class Measurable:
             raise DataError(
                 f"Split {split!r} cannot be measured: choose {' or '.join(_MEASURABLE)}."
             )
-        if split != "external":
+        if split not in ("external", "archive"):
             return Pixels(read_split(self.data, self.splits, split))
         if self.isic2017 is None or self.external is None:
             raise DataError(
                 "Images of other clinics are measured with both --isic2017 FOLDER and --external "
                 "FILE (`python -m training external` makes it)."
             )
-        kept_out = read_external(self.external)
-        return Pixels(external_images(read_extra(self.isic2017), kept_out))
+        kept_out, images = read_external(self.external), read_extra(self.isic2017)
+        if split == "archive":
+            if self.archive is None:
+                raise DataError("Those of the ISIC archive are measured with --archive FOLDER.")
+            images = read_extra(self.archive, {image.image_id for image in images})
+        return Pixels(external_images(images, kept_out))
 
     def learned_from(self, sources: Collection[str]) -> dict[str, Pixels]:
         """Training images by data set, as far as they are given: HAM10000 first.

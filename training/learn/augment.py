@@ -44,6 +44,12 @@ class Views:
     def __getitem__(self, rows: slice) -> "Views":
         return Views(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
+    def to(self, device: torch.device) -> "Views":
+        """The same views on another device, which need not be waited for."""
+        return Views(
+            **{name: value.to(device, non_blocking=True) for name, value in vars(self).items()}
+        )
+
 
 def draw(count: int, ranges: Augmentation, generator: torch.Generator) -> Views:
     """Draw ``count`` random views; every number comes from ``generator`` alone."""
@@ -108,25 +114,29 @@ def apply(
 ) -> torch.Tensor:
     """Views of frames, normalised for the network.
 
-    ``pixels`` uint8 (N, H, W, 3), ``aspects`` (N,) original width by height, ``views`` of N rows,
-    ``size`` in place of the preprocessing's.
-    Returns float32 (N, 3, size, size). With an identity view the result is the serving crop, up to
-    the difference between grid_sample and Pillow's resize.
+    ``pixels`` uint8 (N, H, W, 3), ``aspects`` (N,) original width by height, ``views`` of N rows as
+    they were drawn, ``size`` in place of the preprocessing's.
+    Returns float32 (N, 3, size, size), where ``pixels`` are. With an identity view the result is
+    the serving crop, up to the difference between grid_sample and Pillow's resize.
     """
     size = size or preprocessing.size
+    # What is done at all is asked of the views as drawn: asking a GPU would wait for it.
+    drawn, views = views, views.to(pixels.device)
     x = warp(pixels, aspects, views, preprocessing, size)
-    if views.blur.any():
+    if drawn.blur.any():
         x = torch.lerp(x, F.avg_pool2d(x, 3, 1, 1, count_include_pad=False), _each(views.blur))
 
     matrix, bias = views.colour[:, :, :3], views.colour[:, :, 3:]
     flat = torch.baddbmm(bias, matrix, x.flatten(2)).clamp_(1e-4, 1.0)
     x = flat.pow_(views.gamma.view(-1, 1, 1)).view_as(x)
-    along = torch.linspace(-1, 1, size)
-    _dim(x, views.light, along)
-    _mark(x, views.ruler, along)
+    along = torch.linspace(-1, 1, size, device=x.device)
+    _dim(x, drawn.light, along)
+    _mark(x, drawn.ruler, along)
 
-    mean = torch.tensor(preprocessing.mean).view(1, 3, 1, 1)
-    std = torch.tensor(preprocessing.std).view(1, 3, 1, 1)
+    mean, std = (
+        torch.tensor(values).view(1, 3, 1, 1).to(x.device, non_blocking=True)
+        for values in (preprocessing.mean, preprocessing.std)
+    )
     x.sub_(mean).div_(std)
     x0, y0, x1, y1 = (value.view(-1, 1) for value in views.box.unbind(1))
     erased = ((along >= y0) & (along <= y1)).unsqueeze(2) & (
@@ -171,7 +181,8 @@ def _dim(x: torch.Tensor, light: torch.Tensor, along: torch.Tensor) -> None:
     rows = ((light[:, 0] > 0) | (light[:, 3] < 2)).nonzero().squeeze(1)
     if not len(rows):
         return
-    strength, cx, cy, radius = (value.view(-1, 1, 1) for value in light[rows].unbind(1))
+    light, rows = (value.to(x.device, non_blocking=True) for value in (light[rows], rows))
+    strength, cx, cy, radius = (value.view(-1, 1, 1) for value in light.unbind(1))
     squared = (along.view(1, 1, -1) - cx) ** 2 + (along.view(1, -1, 1) - cy) ** 2
     # The corners lie at a squared distance of 2 from the centre.
     bright = 1 - strength * (squared / 2).clamp(max=1)

@@ -18,6 +18,28 @@ MASK_SIZE = 48  # pixels, of a lesion's mask in a view: a multiple of the side o
 
 
 @dataclass(frozen=True)
+class Held:
+    """Frames in the memory of one device, where their views are made: uint8 (N, H, W, 3), (N,)."""
+
+    pixels: torch.Tensor
+    aspects: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def take(self, index: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        """Pixels and aspects of the images at ``index``."""
+        rows = torch.from_numpy(index).to(self.pixels.device, non_blocking=True)
+        return self.pixels[rows], self.aspects[rows]
+
+
+def hold(frames: Frames | Held, device: torch.device) -> Held:
+    """All frames, copied to ``device`` once."""
+    pixels, aspects = map(torch.as_tensor, frames.take(np.arange(len(frames))))
+    return Held(pixels.to(device), aspects.to(device))
+
+
+@dataclass(frozen=True)
 class Batches:
     """What a run learns from and is judged on.
 
@@ -30,7 +52,7 @@ class Batches:
     lesions of the first images, as frames.
     """
 
-    frames: Frames
+    frames: Frames | Held
     labels: np.ndarray
     validation: np.ndarray
     validation_labels: np.ndarray
@@ -39,8 +61,13 @@ class Batches:
     external_sha256: str | None = None
     data_sha256: dict[str, str] = field(default_factory=dict)
     offsets: np.ndarray | None = None
-    masks: Frames | None = None
+    masks: Frames | Held | None = None
     validation_sources: np.ndarray | None = None
+
+    def held(self, device: torch.device) -> "Batches":
+        """The same, with frames and masks in the memory of ``device``; views are made there."""
+        masks = None if self.masks is None else hold(self.masks, device)
+        return replace(self, frames=hold(self.frames, device), masks=masks)
 
 
 @dataclass(frozen=True)
@@ -63,9 +90,11 @@ class Batch:
         return values.roll(len(values) // 2, 0)
 
     def to(self, device: torch.device) -> "Batch":
-        """The same batch on another device."""
-        images, labels, offsets = (x.to(device) for x in (self.images, self.labels, self.offsets))
-        lesions = None if self.lesions is None else self.lesions.to(device)
+        """The same batch on another device, which need not be waited for."""
+        images, labels, offsets = (
+            x.to(device, non_blocking=True) for x in (self.images, self.labels, self.offsets)
+        )
+        lesions = None if self.lesions is None else self.lesions.to(device, non_blocking=True)
         return Batch(images, labels, offsets, self.share, lesions)
 
     def turned(self, orientation: int) -> "Batch":
@@ -85,10 +114,10 @@ def look(
     own: slice,
     size: int,
 ) -> Batch:
-    """The views, ``size`` pixels wide, of the rows ``own`` of a step's batch."""
+    """The views, ``size`` pixels wide, of the rows ``own`` of a step's batch, where frames are."""
     rows, views, share = _draw(len(batches.labels), epoch, step, recipe)
     index = rows[own].numpy()
-    pixels, aspects = map(torch.from_numpy, batches.frames.take(index))
+    pixels, aspects = map(torch.as_tensor, batches.frames.take(index))
     images = augment.apply(pixels, aspects, views[own], preprocessing, size)
     labels = torch.from_numpy(batches.labels[index])
     offsets = torch.zeros(len(index))
@@ -107,18 +136,19 @@ def look(
 
 
 def _lesions(
-    masks: Frames,
+    masks: Frames | Held,
     index: np.ndarray,
     aspects: torch.Tensor,
     views: augment.Views,
     preprocessing: Preprocessing,
 ) -> torch.Tensor:
     """Where the lesions of images ``index`` lie in their views, float32 (N, 1, s, s)."""
-    known = index < len(masks.rows)
+    known = index < len(masks)
     pixels, _ = masks.take(np.where(known, index, 0))
-    mask = torch.from_numpy(np.ascontiguousarray(pixels[..., :1]))
-    lesions = augment.warp(mask, aspects, views, preprocessing, MASK_SIZE)
-    return lesions.masked_fill_(torch.from_numpy(~known).view(-1, 1, 1, 1), -1.0)
+    mask = torch.as_tensor(pixels)[..., :1].contiguous()
+    lesions = augment.warp(mask, aspects, views.to(mask.device), preprocessing, MASK_SIZE)
+    unknown = torch.from_numpy(~known).view(-1, 1, 1, 1).to(mask.device, non_blocking=True)
+    return lesions.masked_fill_(unknown, -1.0)
 
 
 def _draw(

@@ -50,6 +50,9 @@ from training.learn.trackers import tracking
 from training.provenance import git_commit
 from training.recipe import Recipe
 
+LOOK_STEPS = 10
+"""Steps after which losses are looked at: to look is to wait for the device."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -113,6 +116,8 @@ class Trainer:
 
     def __init__(self, run: Run, batches: Batches, accelerator: Accelerator) -> None:
         recipe = run.recipe
+        if accelerator.device.type == "cuda":  # which views made on the CPU would starve
+            batches = batches.held(accelerator.device)
         self.run, self.batches, self.accelerator = run, batches, accelerator
         self.steps = len(batches.labels) // recipe.batch_size
         network = run.network.to(memory_format=torch.channels_last)
@@ -159,16 +164,21 @@ class Trainer:
             note="",
         )
         self.network.train()
+        losses: list[torch.Tensor] = []
         for step in range(progress.step, self.steps):
-            loss = self.run_step(step)
-            progress.loss_sum += loss
+            losses.append(self.run_step(step))
             progress.images += recipe.batch_size
             progress.step = step + 1
-            now = time.perf_counter()
-            progress.seconds, clock = progress.seconds + now - clock, now
-            speed = progress.images / progress.seconds
-            bar.update(task, advance=1, note=f"loss {loss:.3f}, {speed:.0f} images/s")
-            if progress.step % recipe.checkpoint_steps == 0 and progress.step < self.steps:
+            bar.update(task, advance=1)
+            last = progress.step == self.steps
+            saves = progress.step % recipe.checkpoint_steps == 0 and not last
+            if saves or last or progress.step % LOOK_STEPS == 0:
+                loss, losses = self.add_losses(losses), []
+                now = time.perf_counter()
+                progress.seconds, clock = progress.seconds + now - clock, now
+                speed = progress.images / progress.seconds
+                bar.update(task, note=f"loss {loss:.3f}, {speed:.0f} images/s")
+            if saves:
                 run_folder.save_state(
                     self.accelerator, self.run.folder, f"{progress.epoch}-{progress.step}"
                 )
@@ -211,8 +221,8 @@ class Trainer:
             self.accelerator,
         )
 
-    def run_step(self, step: int) -> float:
-        """One step of the optimiser; returns the loss, averaged over the processes."""
+    def run_step(self, step: int) -> torch.Tensor:
+        """One step of the optimiser; returns this process's loss, not waited for."""
         progress, recipe, accelerator = self.progress, self.run.recipe, self.accelerator
         loss = self.loss(step)
         accelerator.backward(loss)
@@ -223,13 +233,23 @@ class Trainer:
         self.average.update(
             accelerator.unwrap_model(self.network), step=progress.epoch * self.steps + step
         )
-        value = accelerator.reduce(loss.detach(), reduction="mean").item()
-        if not math.isfinite(value):
-            raise RunError(
-                f"The loss became {value} in epoch {progress.epoch + 1}, step {step + 1}: "
-                f"--set learning_rate=... lower than {recipe.learning_rate:g}."
-            )
-        return value
+        return loss.detach()
+
+    def add_losses(self, losses: list[torch.Tensor]) -> float:
+        """Count the losses of the last steps, averaged over the processes; returns the last one.
+
+        This waits for the device. Raises RunError where one is no number.
+        """
+        progress, recipe = self.progress, self.run.recipe
+        values = self.accelerator.reduce(torch.stack(losses), reduction="mean").tolist()
+        for step, value in enumerate(values, progress.step - len(values) + 1):
+            if not math.isfinite(value):
+                raise RunError(
+                    f"The loss became {value} in epoch {progress.epoch + 1}, step {step}: "
+                    f"--set learning_rate=... lower than {recipe.learning_rate:g}."
+                )
+            progress.loss_sum += value
+        return float(values[-1])
 
     def loss(self, step: int) -> torch.Tensor:
         """Loss of one batch; teachers and student are given the very same views."""
@@ -251,7 +271,8 @@ class Trainer:
                 loss = batch.share * loss + (1 - batch.share) * mixed
             if self.teachers is not None and distillation is not None:
                 if self.answers is not None:
-                    said = torch.tensor(self.answers[epoch, step][own]).to(logits.device)
+                    kept = torch.tensor(self.answers[epoch, step][own])
+                    said = kept.to(logits.device, non_blocking=True)
                 else:
                     said = self.teachers(batch.images)
                 loss = distillation_loss(logits, said, loss, distillation)

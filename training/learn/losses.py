@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mel_demo.manifest import MELANOMA
+from mel_demo.manifest import CLASS_NAMES, MELANOMA
 from training.recipe import Distillation, HardLoss
 
 
@@ -21,6 +21,9 @@ class LabelLoss(nn.Module):
     def __init__(self, options: HardLoss) -> None:
         super().__init__()
         self.options = options
+        # Kept where the logits are: made anew at every step, it would have to be waited for.
+        self.melanoma: torch.Tensor
+        self.register_buffer("melanoma", torch.arange(len(CLASS_NAMES)) == MELANOMA)
 
     def forward(
         self, logits: torch.Tensor, labels: torch.Tensor, offsets: torch.Tensor | None = None
@@ -28,13 +31,12 @@ class LabelLoss(nn.Module):
         """Scalar loss. ``offsets`` (N,), of ``sources``, are added to the melanoma logits."""
         logits = logits.float()
         if offsets is not None:
-            melanoma = F.one_hot(labels.new_tensor(MELANOMA), logits.shape[1])
-            logits = logits + self.options.source_adjustment * offsets[:, None] * melanoma
+            logits = logits + self.options.source_adjustment * offsets[:, None] * self.melanoma
         partial = labels == logits.shape[1]
         # Any class will do where the class is not known: that value is not used.
         known = labels.masked_fill(partial, MELANOMA)
         each = F.cross_entropy(logits, known, reduction="none")
-        others = logits.index_fill(1, labels.new_tensor([MELANOMA]), -torch.inf).logsumexp(1)
+        others = logits.masked_fill(self.melanoma, -torch.inf).logsumexp(1)
         log_other = others - logits.logsumexp(1)
         each = torch.where(partial, -log_other, each)
         if self.options.name == "focal":

@@ -62,9 +62,11 @@ def kept_answers(
         rounds, steps = shape
         own = range(accelerator.process_index, rounds * steps, accelerator.num_processes)
         bar = track(own, description="Asking the teachers", disable=not accelerator.is_main_process)
-        said = {
-            number: teachers(views(*divmod(number, steps))).float().cpu().numpy() for number in bar
-        }
+        said = {}
+        for number in bar:
+            with accelerator.autocast():
+                logits = teachers(views(*divmod(number, steps)))
+            said[number] = logits.float().cpu().numpy()
         pieces = gather_object([said])
         if accelerator.is_main_process:
             whole = {number: answer for piece in pieces for number, answer in piece.items()}

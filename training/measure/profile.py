@@ -39,12 +39,12 @@ def evidence(
     threshold: float,
     groups: Mapping[str, Array],
     external: Judged | None = None,
-    sources: Array | None = None,
+    sources: tuple[Subgroup, ...] = (),
 ) -> Evidence:
     """All parts but faithfulness, which `training explain` adds.
 
     ``threshold``: of the 95 % setting. ``groups``: of the holdout images, ``subgroups``.
-    ``sources``: data sets of the ``external`` images, (N,).
+    ``sources``: images of other clinics by data set.
     """
     bootstrap = Bootstrap(holdout.lesion_ids)
     return Evidence(
@@ -58,9 +58,7 @@ def evidence(
             for split, found in (("holdout", holdout), ("external", external))
             if found is not None
         },
-        external_sources=None
-        if external is None or sources is None
-        else subgroups(external, threshold, {"source": sources})["source"],
+        external_sources=sources or None,
     )
 
 

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from mel_demo.manifest import CLASS_NAMES, ModelSpec
-from training.words import CLASS_METRICS, METRICS, PERCENT, megabytes, show
+from mel_demo.decision.operating_point import choose
+from mel_demo.manifest import CLASS_NAMES, TARGETS, ModelSpec
+from training.words import CLASS_METRICS, METRICS, PERCENT, SETTINGS, megabytes, show
 
 PURPOSE = f"""A classifier of dermoscopic images into seven diagnoses ({", ".join(CLASS_NAMES)}),
 used to screen for melanoma. **For research and demonstration only: not a medical device, and no
@@ -13,6 +14,7 @@ _DERMOSCOPY = {
     "validation": "dermoscopy: validation (chosen on)",
     "holdout": "dermoscopy: holdout",
     "external": "dermoscopy: other clinics",
+    "archive": "dermoscopy: other clinics, archive",
 }
 # Starting weights whose name would mislead.
 _STARTS = {
@@ -194,7 +196,21 @@ Melanoma, basal cell carcinoma and actinic keratosis together, by the sum of the
 {show(found["roc_auc"])}. At its own 95 % setting, chosen on validation, sensitivity is
 {show(found["sensitivity_at_95"], True)} and specificity {show(found["specificity_at_95"], True)}.
 {outside}
-"""
+
+Settings, each the largest threshold that catches that share of validation, on holdout:
+
+| setting | melanoma: sensitivity | specificity | any skin cancer: sensitivity | specificity |
+| --- | --- | --- | --- | --- |
+{"".join(_setting(spec, aim) for aim in SETTINGS)}"""
+
+
+def _setting(spec: ModelSpec, aim: float) -> str:
+    """A line of the operating tables of both targets."""
+    points = [choose(spec.target(name).operating_table, aim).row.holdout for name in TARGETS]
+    cells = [
+        show(rate, True) for found in points for rate in (found.sensitivity, found.specificity)
+    ]
+    return f"| {100 * aim:g} % | {' | '.join(cells)} |\n"
 
 
 def _classes(spec: ModelSpec) -> str:

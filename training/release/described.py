@@ -76,13 +76,18 @@ def describe(
 
 
 def describe_data(
-    rows: list[Row], record: RunRecord, external: Path | None, scores: Scores | None
+    rows: list[Row], record: RunRecord, kept_out: Path | None, scores: Mapping[str, Scores]
 ) -> Data:
     """The data set, its licence, the sizes of its splits, and what else was learned from.
 
-    ``rows``: of the splits file. ``external``: the file that lists images of other clinics, and
-    their ``scores`` where they were measured.
+    ``rows``: of the splits file. ``kept_out``: the file that lists images of other clinics.
+    ``scores``: by split, those of other clinics where they were measured.
     """
+    elsewhere = {
+        split: _elsewhere(kept_out, scores[split])
+        for split in ("external", "archive")
+        if kept_out is not None and split in scores
+    }
     by_split = {split: [row for row in rows if row.split == split] for split in SPLITS}
     return Data(
         name=NAME,
@@ -97,17 +102,17 @@ def describe_data(
             **{split: len({row.lesion_id for row in found}) for split, found in by_split.items()}
         ),
         more={name: n for name, n in (record.sources or {}).items() if name != NAME},
-        external=None if external is None or scores is None else _elsewhere(external, scores),
+        **elsewhere,
     )
 
 
-def _elsewhere(external: Path, scores: Scores) -> Elsewhere:
+def _elsewhere(kept_out: Path, scores: Scores) -> Elsewhere:
     sources = ["other clinics"] if scores.sources is None else sorted(set(scores.sources.tolist()))
     licences = dict.fromkeys(LICENCES.get(source, "CC BY-NC") for source in sources)
     return Elsewhere(
         name=" and ".join(sources),
         licence=", ".join(licences),
-        sha256=sha256(external),
+        sha256=sha256(kept_out),
         images=len(scores.labels),
         melanomas=int((scores.labels == MELANOMA).sum()),
     )

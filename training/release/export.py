@@ -11,7 +11,6 @@ import numpy as np
 from rich.console import Console
 from torch import nn
 
-from mel_demo.decision.operating_point import DEFAULT_TARGET, choose
 from mel_demo.images import normalise
 from mel_demo.manifest import FORMAT, MELANOMA, Manifest, Origin, OutOfDistribution
 from training.data.measurable import Measurable, Pixels
@@ -20,10 +19,10 @@ from training.data.splits import read_splits
 from training.errors import RunError
 from training.learn.networks import parameters
 from training.learn.run_folder import RunRecord, load_run
-from training.measure.evaluate import compare, print_evaluation
+from training.measure.evaluate import print_evaluation, put_together
 from training.measure.profile import read_groups
 from training.measure.scores import Scores, fit_temperature, score_onnx
-from training.measure.targets import measure_targets
+from training.measure.targets import answers, measure_targets
 from training.provenance import command, git_commit, now
 from training.release import distance
 from training.release.described import describe, describe_data, onnx_metadata, serve
@@ -63,8 +62,7 @@ def export(
         "teacher": _load("teacher", teacher, given),
         "student": _load("student", student, given),
     }
-    splits = ("validation", "holdout", *(["external"] if given.external else []))
-    pixels = {split: given.pixels(split) for split in splits}
+    pixels = {split: given.pixels(split) for split in given.splits_held}
     refusing = sources[REFUSING]
     fitted = distance.fit(
         refusing.network,
@@ -176,18 +174,12 @@ def _measured(
         role: measure_targets({split: found[role] for split, found in scores.items()}, groups)
         for role in sources
     }
-    melanoma = {role: found["melanoma"] for role, found in targets.items()}
-    thresholds = {
-        role: choose(found.operating_table, DEFAULT_TARGET).threshold
-        for role, found in melanoma.items()
-    }
     evaluations = [
-        compare(split, found, thresholds, {role: melanoma[role].metrics[split] for role in sources})
-        for split, found in scores.items()
+        put_together(split, found, answers(targets, split)) for split, found in scores.items()
     ]
     for found in evaluations:
         print_evaluation(found, "exported models")
-    rows, external = read_splits(given.splits), scores.get("external", {})
+    rows = read_splits(given.splits)
     return Manifest(
         format=FORMAT,
         created=now(),
@@ -199,7 +191,12 @@ def _measured(
                 source.record,
                 parameters(source.network),
                 scores["validation"][role].temperature,
-                describe_data(rows, source.record, given.external, external.get(role)),
+                describe_data(
+                    rows,
+                    source.record,
+                    given.external,
+                    {split: found[role] for split, found in scores.items()},
+                ),
                 targets[role],
             )
             for role, source in sources.items()

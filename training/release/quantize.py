@@ -16,7 +16,6 @@ import onnxruntime
 from rich.console import Console
 from sklearn.model_selection import train_test_split
 
-from mel_demo.decision.operating_point import DEFAULT_TARGET, choose
 from mel_demo.images import normalise
 from mel_demo.manifest import (
     Manifest,
@@ -32,10 +31,10 @@ from training.data.ham10000 import read_split
 from training.data.measurable import Measurable, Pixels
 from training.errors import ExportError
 from training.files import write_json
-from training.measure.evaluate import check_released, compare, print_evaluation
+from training.measure.evaluate import check_released, print_evaluation, put_together
 from training.measure.profile import read_groups
 from training.measure.scores import score_onnx
-from training.measure.targets import measure_targets
+from training.measure.targets import answers, measure_targets
 from training.provenance import command, git_commit, now, sha256
 from training.release.described import serve
 from training.release.folder import Release, warn_unclean
@@ -171,9 +170,10 @@ def _release(
             for other in manifest.models.values():
                 shutil.copy(verify_weights(other, weights), release.folder)
         target = Path(shutil.copy(file, release.folder / f"{KEY}.onnx"))
-        pixels = {"validation": validation, "holdout": given.pixels("holdout")}
-        if given.external is not None:
-            pixels["external"] = given.pixels("external")
+        pixels = {
+            split: validation if split == "validation" else given.pixels(split)
+            for split in given.splits_held
+        }
         scores = {
             split: score_onnx(
                 target,
@@ -186,10 +186,9 @@ def _release(
         }
         targets = measure_targets(scores, read_groups(given.data, scores["holdout"].image_ids))
         melanoma = targets["melanoma"]
-        thresholds = {KEY: choose(melanoma.operating_table, DEFAULT_TARGET).threshold}
         for split, found in scores.items():
-            metrics = {KEY: melanoma.metrics[split]}
-            print_evaluation(compare(split, {KEY: found}, thresholds, metrics), target.name)
+            said = put_together(split, {KEY: found}, answers({KEY: targets}, split))
+            print_evaluation(said, target.name)
         _check_elsewhere(row.quality, spec, melanoma, gate)
         # What the student is and was trained on holds for this file too, nothing measured does; its
         # file alone gives a distance.

@@ -15,8 +15,8 @@ from training.learn.run_folder import RunRecord, load_record, read_metrics
 from training.measure.evaluate import (
     Evaluation,
     Scored,
+    evaluate_scores,
     load_weights,
-    measure_scored,
     score_run,
     score_weights,
 )
@@ -63,7 +63,7 @@ def gather(runs: dict[str, Path], weights: Path | None, given: Measurable, split
         scored = {role: score_run(folder, given, split) for role, folder in runs.items()}
     return Gathered(
         scored=scored,
-        evaluation=measure_scored(split, scored),
+        evaluation=evaluate_scores(split, scored),
         records=records,
         histories=histories,
         manifest=manifest,

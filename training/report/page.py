@@ -5,6 +5,7 @@ own use: the data set's images may not be redistributed. Knows the page; the num
 ``gather``, the figures from ``sections``.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,20 +16,33 @@ import yaml
 from PIL import Image
 from rich.console import Console
 
-from mel_demo.manifest import CLASS_NAMES, ModelSpec
+from mel_demo.manifest import CLASS_NAMES, TARGETS, ModelSpec
 from training.data.measurable import Measurable
 from training.data.splits import SPLITS
 from training.errors import TrainingError
 from training.files import replacing, write_text
 from training.learn.run_folder import RunRecord
-from training.measure.evaluate import HOLDOUT_NOTE
+from training.measure.evaluate import HOLDOUT_NOTE, Answers
+from training.measure.intervals import Bootstrap
+from training.measure.metrics import rates
 from training.provenance import command, git_commit, now, sha256, short_name
 from training.release.described import DOI, LICENCE, NAME
 from training.report import svg
 from training.report.gather import Gathered, gather
 from training.report.plots import CALLED
 from training.report.sections import class_counts, listed, sections, worst
-from training.words import AGREEMENT, DIAGNOSES, METRICS, PERCENT, megabytes, percent, show
+from training.words import (
+    AGREEMENT,
+    CLASS_METRICS,
+    DIAGNOSES,
+    METRICS,
+    PERCENT,
+    SETTINGS,
+    TARGET_METRICS,
+    megabytes,
+    percent,
+    show,
+)
 
 WORST = 6
 _TEMPLATES = Path(__file__).with_name("templates")
@@ -110,10 +124,10 @@ def _content(
         f"{found.lesions} lesions",
         "holdout_note": HOLDOUT_NOTE if found.split == "holdout" else None,
         "models": [(key, CALLED[key], _architecture(gathered, key)) for key in keys],
-        "metrics": [
-            (words, [show(found.metrics[key][name], name in PERCENT) for key in keys])
-            for name, words in METRICS.items()
-        ],
+        "metrics": _rows(found, METRICS),
+        "classes_measured": _rows(found, CLASS_METRICS),
+        "skin_cancer": _rows(found.skin_cancer, TARGET_METRICS["skin_cancer"]),
+        "settings": {target: _settings(gathered, target) for target in TARGETS},
         "agreement": [
             (words, show(found.agreement[name], name in PERCENT))
             for name, words in AGREEMENT.items()
@@ -135,6 +149,35 @@ def _content(
         ],
         "sources": _sources(gathered, runs, weights),
     }
+
+
+def _rows(found: Answers | None, wanted: Mapping[str, str]) -> list[tuple[str, list[str]]]:
+    """Each of the metrics ``wanted`` that was measured, in words, with every model's value."""
+    metrics = list(found.metrics.values()) if found else []
+    return [
+        (words, [show(of[name], name in PERCENT) for of in metrics])
+        for name, words in wanted.items()
+        if metrics and name in metrics[0]
+    ]
+
+
+def _settings(gathered: Gathered, target: str) -> list[tuple[str, list[str]]]:
+    """At each setting every model's sensitivity and specificity; empty where they are not known."""
+    columns = []
+    for found in gathered.scored.values():
+        if target not in found.settings:
+            return []
+        judged = found.scores.judged(target)
+        thresholds = [found.settings[target][aim] for aim in SETTINGS]
+        columns.append(
+            [
+                f"{show(rate.sensitivity, True)}, {show(rate.specificity, True)}"
+                for rate in rates(judged, thresholds, Bootstrap(judged.lesion_ids))
+            ]
+        )
+    return [
+        (f"{100 * aim:g} %", list(cells)) for aim, *cells in zip(SETTINGS, *columns, strict=True)
+    ]
 
 
 def _architecture(gathered: Gathered, key: str) -> str:

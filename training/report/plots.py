@@ -14,7 +14,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
-from scipy.special import logit
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import precision_recall_curve, roc_curve
 
@@ -23,6 +22,7 @@ from mel_demo.manifest import CLASS_NAMES, Counts, Interval, OperatingTable
 from mel_demo.pictures.figures import COLOURS
 from training.data.splits import SPLITS
 from training.measure.metrics import ECE_BINS, Judged
+from training.report.log_odds import log_odds, log_odds_axis, log_odds_range
 
 _PALETTE = {
     "ink": "#1b2130",
@@ -68,8 +68,6 @@ CALLED = {"teacher": "teacher", "student": "student", "student_int8": "student I
 _DASHES = {"teacher": "-", "student": (0, (5, 2)), "student_int8": (0, (1.2, 1.5))}
 _MARKERS = {"teacher": "o", "student": "s", "student_int8": "D"}
 _AREAS = {"teacher": 3.0, "student": 1.0, "student_int8": 0.35}  # marks on one spot all show
-_TICKS = (0.0001, 0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999)
-EDGE = 0.0001  # log-odds have no end: probabilities beyond are drawn at the edge
 
 
 def _styled(draw: Callable[..., None]) -> Callable[..., Figure]:
@@ -215,13 +213,13 @@ def reliability_diagram(
 @_styled
 def histogram(axes: Axes, judged: Judged, threshold: float, key: str) -> None:
     """Melanoma probabilities by truth on log-odds, each truth adding up to 100 %."""
-    low, high = _range(judged.probability)
+    low, high = log_odds_range(judged.probability)
     edges = np.linspace(low, high, 25)
     for truth, colour, label, alpha in (
         (~judged.melanoma, "other", "others", 0.45),
         (judged.melanoma, "melanoma", "melanomas", 0.35),
     ):
-        found = _log_odds(judged.probability[truth])
+        found = log_odds(judged.probability[truth])
         styles: tuple[dict[str, Any], ...] = (
             {"histtype": "stepfilled", "alpha": alpha, "label": label},
             {"histtype": "step", "linewidth": 1.5},
@@ -230,7 +228,7 @@ def histogram(axes: Axes, judged: Judged, threshold: float, key: str) -> None:
             weights = np.full(len(found), 100 / len(found))
             axes.hist(found, edges.tolist(), weights=weights, color=_PALETTE[colour], **style)
     _threshold(axes.axvline, key, threshold, label=f"{CALLED[key]}'s threshold")
-    _log_odds_axis(axes, "x", (low, high))
+    log_odds_axis(axes, "x", (low, high))
     axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.grid(visible=False, axis="x")
     axes.set(
@@ -289,8 +287,8 @@ def confusion(axes: Axes, matrix: np.ndarray, key: str) -> None:
 def scatter(axes: Axes, judged: Mapping[str, Judged], thresholds: Mapping[str, float]) -> None:
     """The student's melanoma probability against the teacher's, on log-odds, by truth."""
     melanoma = judged["teacher"].melanoma
-    x, y = (_log_odds(judged[key].probability) for key in ("teacher", "student"))
-    low, high = _range(*(found.probability for found in judged.values()))
+    x, y = (log_odds(judged[key].probability) for key in ("teacher", "student"))
+    low, high = log_odds_range(*(found.probability for found in judged.values()))
     axes.plot([low, high], [low, high], color=_PALETTE["line"], linewidth=1, zorder=1)
     for truth, colour, label, marker in (
         (~melanoma, "other", "others", "o"),
@@ -308,8 +306,8 @@ def scatter(axes: Axes, judged: Mapping[str, Judged], thresholds: Mapping[str, f
         )
     _threshold(axes.axvline, "teacher", thresholds["teacher"])
     _threshold(axes.axhline, "student", thresholds["student"])
-    _log_odds_axis(axes, "x", (low, high))
-    _log_odds_axis(axes, "y", (low, high))
+    log_odds_axis(axes, "x", (low, high))
+    log_odds_axis(axes, "y", (low, high))
     axes.set(
         xlabel="teacher's melanoma probability, %",
         ylabel="student's melanoma probability, %",
@@ -372,28 +370,9 @@ def _percent(axes: Axes, xlabel: str, ylabel: str) -> None:
     axes.set(xlim=(-1, 101), ylim=(-1, 101), xlabel=xlabel, ylabel=ylabel)
 
 
-def _log_odds(probability: np.ndarray | float) -> np.ndarray:
-    return logit(np.clip(probability, EDGE, 1 - EDGE))
-
-
-def _range(*probabilities: np.ndarray) -> tuple[float, float]:
-    """Lowest and highest log-odds to draw."""
-    found = _log_odds(np.concatenate(probabilities))
-    return float(found.min()), float(found.max())
-
-
-def _log_odds_axis(axes: Axes, which: str, limits: tuple[float, float]) -> None:
-    """Ticks in percent where they fall within ``limits``, which are log-odds."""
-    axis = axes.xaxis if which == "x" else axes.yaxis
-    low, high = limits[0] - 0.2, limits[1] + 0.2
-    ticks = [tick for tick in _TICKS if low <= logit(tick) <= high]
-    axis.set_ticks([logit(tick) for tick in ticks], [f"{100 * tick:.4g}" for tick in ticks])
-    (axes.set_xlim if which == "x" else axes.set_ylim)(low, high)
-
-
 def _threshold(draw: Callable, key: str, threshold: float, label: str | None = None) -> None:
     draw(
-        float(_log_odds(threshold)),
+        float(log_odds(threshold)),
         color=_colour(key),
         linestyle=_DASHES[key],
         linewidth=1.4,

@@ -18,6 +18,7 @@ from training.data.splits import SPLITS, Row
 from training.measure.metrics import Judged, counts
 from training.report import plots
 from training.report.gather import Gathered
+from training.report.log_odds import EDGE
 from training.report.plots import CALLED
 from training.words import DIAGNOSES, percent, show
 
@@ -268,8 +269,8 @@ def _pair(gathered: Gathered, judged: dict[str, Judged]) -> Panel:
     lines = listed(f"{CALLED[k]} {percent(thresholds[k])}" for k in ("teacher", "student"))
     drawn = np.concatenate([found.probability for found in judged.values()])
     beyond = (
-        f" Marks beyond {100 * plots.EDGE:g} % or {100 * (1 - plots.EDGE):g} % stand at the edge."
-        if ((drawn < plots.EDGE) | (drawn > 1 - plots.EDGE)).any()
+        f" Marks beyond {100 * EDGE:g} % or {100 * (1 - EDGE):g} % stand at the edge."
+        if ((drawn < EDGE) | (drawn > 1 - EDGE)).any()
         else ""
     )
     return Panel(

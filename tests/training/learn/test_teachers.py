@@ -1,11 +1,15 @@
 """Teachers: several speak as one, and their kept answers are of the very views the student sees."""
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 import torch
 
 from tests.support.tiny_trainer import Remembering, trainer
+from training.errors import RunError
 from training.learn.augment import turned
-from training.learn.batches import seen_again
+from training.learn.batches import look, seen_again
 from training.learn.run_folder import ANSWERS
 from training.learn.teachers import Teachers
 
@@ -89,6 +93,36 @@ def test_a_resumed_run_finds_the_answers_it_had(tmp_path):
     resumed.ask_teachers()
     assert again.seen == []
     assert resumed.answers.shape == (1, 3, 4, 7)
+
+
+def test_frames_held_in_a_devices_memory_give_the_same_views(tmp_path):
+    """Which a GPU does; here the memory is the CPU's own."""
+    run = trainer(tmp_path, Remembering(), Remembering())
+    masks = replace(run.batches.frames, rows=run.batches.frames.rows[:9])
+    batches = replace(run.batches, masks=masks)
+    ranges = dict.fromkeys(("vignette", "border", "ruler", "blur", "mixup"), 0.7)
+    recipe = run.run.recipe
+    recipe = recipe.model_copy(
+        update={"augmentation": recipe.augmentation.model_copy(update=ranges)}
+    )
+    seen = [
+        look(kept, recipe, run.run.preprocessing, 0, 1, slice(None), 32)
+        for kept in (batches, batches.held(torch.device("cpu")))
+    ]
+    for name in ("images", "labels", "offsets", "lesions"):
+        first, second = (getattr(batch, name) for batch in seen)
+        torch.testing.assert_close(first, second, rtol=0, atol=0)
+
+
+def test_losses_are_counted_together_and_one_that_is_no_number_is_named(tmp_path):
+    run = trainer(tmp_path, Remembering(), Remembering())
+    run.progress.step = 2
+    assert run.add_losses([torch.tensor(0.5), torch.tensor(0.25)]) == 0.25
+    assert run.progress.loss_sum == 0.75
+    run.progress.step = 5
+    losses = [torch.tensor(1.0), torch.tensor(torch.nan), torch.tensor(1.0)]
+    with pytest.raises(RunError, match=r"The loss became nan in epoch 1, step 4"):
+        run.add_losses(losses)
 
 
 def test_mixed_views_carry_the_labels_of_both_images(tmp_path):

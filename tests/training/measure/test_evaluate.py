@@ -1,22 +1,31 @@
 """Evaluation: threshold from validation, numbers from the split asked for, no other splits."""
 
+import functools
 import json
+import operator
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from mel_demo.decision.operating_point import choose
-from mel_demo.manifest import METRIC_NAMES, load_manifest
+from mel_demo.manifest import FILE_NAME, MELANOMA, METRIC_NAMES, load_manifest
 from tests.support.tiny_export import export_tiny
+from tests.support.tiny_isic import write_isic2017
+from training.__main__ import app
+from training.data.external import divide, write_external
+from training.data.isic import read_extra
 from training.data.measurable import Measurable
-from training.errors import DataError, RunError
+from training.errors import DataError, ExportError, RunError
 from training.learn.run_folder import load_run
-from training.measure.evaluate import evaluate_run, evaluate_weights, measure
+from training.measure.evaluate import Scored, evaluate_run, evaluate_scores, evaluate_weights
 from training.measure.scores import score_network, score_onnx
 from training.provenance import sha256
+
+RUNNER = CliRunner()
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +106,87 @@ def test_models_scored_on_different_images_are_not_compared(weights, tiny_traini
     )
     other = replace(scores, image_ids=scores.image_ids[::-1])
     with pytest.raises(DataError, match="different images, or in different order"):
-        measure("validation", {"teacher": other, "student": scores}, {})
+        evaluate_scores("validation", {"teacher": Scored(other, {}), "student": Scored(scores, {})})
+
+
+def test_any_skin_cancer_is_measured_beside_melanoma(weights, tiny_training, capsys):
+    found = evaluate_weights(weights, tiny_training.given)
+    printed = capsys.readouterr().out
+    assert "any skin cancer" in printed
+    assert "balanced_accuracy" in printed
+    for key, spec in load_manifest(weights).models.items():
+        written = spec.skin_cancer.metrics["validation"]["roc_auc"].value
+        assert found.skin_cancer.metrics[key]["roc_auc"].value == pytest.approx(written, abs=1e-6)
+    by_run = evaluate_run(tiny_training.student, tiny_training.given)
+    assert by_run.skin_cancer.thresholds["student"] == pytest.approx(
+        found.skin_cancer.thresholds["student"], abs=1e-5
+    )
+
+
+def changed(weights: Path, folder: Path, *path: str, by: float) -> Path:
+    """The weights with one number of their manifest another."""
+    shutil.copytree(weights, folder)
+    manifest = json.loads((folder / FILE_NAME).read_text())
+    *parts, last = path
+    place = functools.reduce(operator.getitem, parts, manifest)
+    place[last] += by
+    (folder / FILE_NAME).write_text(json.dumps(manifest))
+    return folder
+
+
+OF_TEACHER = ("models", "teacher", "metrics", "validation")
+OF_CANCER = ("models", "student", "skin_cancer", "metrics", "validation")
+
+
+@pytest.mark.parametrize(
+    ("path", "named"),
+    [
+        ((*OF_TEACHER, "roc_auc", "value"), "teacher, melanoma, roc_auc: "),
+        ((*OF_TEACHER, "sensitivity_at_95", "value"), "teacher, melanoma, sensitivity_at_95: "),
+        ((*OF_TEACHER, "balanced_accuracy", "high"), "teacher, melanoma, balanced_accuracy: "),
+        ((*OF_CANCER, "ece", "value"), "student, skin_cancer, ece: "),
+        (("agreement", "validation", "spearman", "value"), "teacher and student, spearman: "),
+    ],
+)
+def test_figures_that_are_not_the_manifests_end_the_command(
+    weights, tiny_training, tmp_path, path, named
+):
+    arguments = ["evaluate", "--data", str(tiny_training.data), "--splits"]
+    arguments += [str(tiny_training.splits), "--weights"]
+    near = changed(weights, tmp_path / "near", *path, by=-0.0015)
+    assert RUNNER.invoke(app, [*arguments, str(near)], catch_exceptions=False).exit_code == 0
+    far = changed(weights, tmp_path / "far", *path, by=-0.0025)
+    with pytest.raises(ExportError, match=f"does not do what its manifest says.*\n- {named}") as e:
+        evaluate_weights(far, tiny_training.given)
+    assert str(e.value).count("\n- ") == 1
+    assert RUNNER.invoke(app, [*arguments, str(far)]).exit_code == 1
+
+
+def test_a_threshold_missed_by_the_last_bit_is_no_other_figure(weights, tiny_training, monkeypatch):
+    """On another processor the melanoma that sets a threshold may score just below it."""
+
+    def elsewhere(*arguments, **options):
+        scores = score_onnx(*arguments, **options)
+        logits = scores.logits - np.float32(1e-6) * np.eye(7, dtype=np.float32)[MELANOMA]
+        return replace(scores, logits=logits)
+
+    before = evaluate_weights(weights, tiny_training.given)
+    monkeypatch.setattr("training.measure.evaluate.score_onnx", elsewhere)
+    after = evaluate_weights(weights, tiny_training.given)
+    name = "sensitivity_at_95"
+    assert after.metrics["teacher"][name].value < before.metrics["teacher"][name].value
+
+
+def test_a_split_that_the_manifest_does_not_tell_of_is_measured(weights, tiny_training, tmp_path):
+    folder = shutil.copytree(weights, tmp_path / "weights")
+    isic = write_isic2017(tmp_path / "isic2017", count=30)
+    external = tmp_path / "external.csv"
+    extras = read_extra(isic)
+    write_external(extras, divide(extras, count=12), external)
+    given = replace(tiny_training.given, isic2017=isic, external=external)
+    assert evaluate_weights(folder, given, "external").images == 12
+    with pytest.raises(DataError, match="--archive FOLDER"):
+        evaluate_weights(folder, given, "archive")
 
 
 @pytest.mark.parametrize("what", ["weights", "run"])

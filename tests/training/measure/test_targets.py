@@ -29,7 +29,8 @@ def scores(seed: int, sources: list[str] | None = None) -> Scores:
 
 @pytest.fixture(scope="module")
 def splits() -> dict[str, Scores]:
-    return {"validation": scores(1), "holdout": scores(2), "external": scores(3, ["one", "two"])}
+    elsewhere = {"external": scores(3, ["one", "two"]), "archive": scores(4, ["three"])}
+    return {"validation": scores(1), "holdout": scores(2), **elsewhere}
 
 
 @pytest.fixture(scope="module")
@@ -80,8 +81,10 @@ def test_other_clinics_count_in_every_row_as_holdout_does(splits, targets):
         assert row.external_rates.specificity.value == row.external.tn / row.external.others
     assert targets["melanoma"].operating_table.external_lesions.melanoma == 20
     by_source = targets["melanoma"].evidence.external_sources
-    assert [group.name for group in by_source] == ["one", "two"]
-    assert sum(group.images for group in by_source) == 280
+    assert [group.name for group in by_source] == ["one", "two", "three"]
+    assert [group.images for group in by_source] == [140, 140, 280]
+    measured = targets["melanoma"].metrics["archive"]["specificity_at_95"]
+    assert by_source[2].specificity == measured
 
 
 def test_a_truth_that_is_not_known_is_left_out_where_it_matters(targets):

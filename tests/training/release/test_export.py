@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import astuple, replace
@@ -18,8 +19,8 @@ from mel_demo.images import open_image
 from mel_demo.manifest import CLASS_NAMES, load_manifest, verify_weights
 from mel_demo.screening import Screener
 from tests.support.tiny_export import export_tiny
-from tests.support.tiny_isic import write_isic2017
-from training.data.external import divide, write_external
+from tests.support.tiny_isic import write_archive, write_isic2017
+from training.data.external import divide, divide_more, write_external
 from training.data.isic import read_extra
 from training.data.measurable import Measurable
 from training.errors import DataError, ExportError, RunError
@@ -344,19 +345,27 @@ def test_an_export_cut_short_leaves_no_manifest_of_other_weights(
 @pytest.mark.usefixtures("copied_graphs")
 def test_images_of_other_clinics_are_measured_beside_holdout(tiny_training, tmp_path):
     isic = write_isic2017(tmp_path / "isic2017", count=30)
+    archive = write_archive(tmp_path / "archive")
     external = tmp_path / "external.csv"
-    extras = read_extra(isic)
-    write_external(extras, divide(extras, count=12), external)
-    given = Measurable(tiny_training.data, tiny_training.splits, isic, external)
+    extras, more = read_extra(isic), read_extra(archive)
+    split = divide(extras, count=12) | divide_more(more, melanomas=5)
+    write_external([*extras, *more], split, external)
+    given = Measurable(tiny_training.data, tiny_training.splits, isic, external, archive)
     output = tmp_path / "weights"
     export(tiny_training.teacher, tiny_training.student, given, output)
+    found = {name: evaluate_weights(output, given, name) for name in ("external", "archive")}
+    assert {name: each.images for name, each in found.items()} == {"external": 12, "archive": 11}
     for key, spec in load_manifest(output).models.items():
-        found = evaluate_weights(output, given, "external").metrics[key]["roc_auc"]
-        assert spec.metrics["external"]["roc_auc"].value == pytest.approx(found.value, abs=1e-6)
-        assert spec.data.external.images == 12
         card = (output / f"{key}.md").read_text(encoding="utf-8")
+        for name, each in found.items():
+            area = each.metrics[key]["roc_auc"].value
+            assert spec.metrics[name]["roc_auc"].value == pytest.approx(area, abs=1e-6)
+            assert f"{area:.3f}" in card
+        assert (spec.data.external.images, spec.data.external.melanomas) == (12, 4)
+        assert (spec.data.archive.images, spec.data.archive.melanomas) == (11, 5)
+        assert spec.operating_table.rows[0].external.images == 12
         assert "12 images of ISIC 2017" in card
-        assert f"{found.value:.3f}" in card
+        assert re.search(r"^\| ISIC archive \(few\) \| 11 \(5\) \|", card, re.MULTILINE)
     # Another division would measure on images that may have been learned from.
     write_external(extras, divide(extras, count=12, seed=5), external)
     with pytest.raises(DataError, match="may be training images"):

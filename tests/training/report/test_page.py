@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 from sklearn.metrics import (
     average_precision_score,
+    balanced_accuracy_score,
     brier_score_loss,
     confusion_matrix,
     roc_auc_score,
@@ -33,6 +34,7 @@ from training.provenance import sha256
 from training.report.gather import gather
 from training.report.page import write_report
 from training.report.sections import sections
+from training.words import DIAGNOSES
 
 RUNNER = CliRunner()
 FIGURES = {
@@ -206,6 +208,34 @@ def test_the_table_is_scikit_learns(page, drawn, truth):
         assert f"{tp} of {tp + fn} melanomas and {fp} of {fp + tn} others" in caption
     for name, (teacher, student) in rates.items():
         assert re.search(rf"{name} at the 95 % setting {teacher} \([^)]*\) {student} \(", table)
+
+
+def test_seven_diagnoses_and_any_skin_cancer_are_results_of_their_own(page, truth):
+    results = section(page, "Results")
+    diagnoses, cancer = (
+        words(results.split(f"### {title}")[1].split("###")[0])
+        for title in ("The seven diagnoses", "Any skin cancer")
+    )
+    right = [
+        f"{100 * balanced_accuracy_score(truth.labels, truth.probabilities[role].argmax(1)):.1f} %"
+        for role in BOTH
+    ]
+    assert re.search(rf"Balanced accuracy {right[0]} \(\S+ to \S+\) {right[1]} \(", diagnoses)
+    for index, name in enumerate(CLASS_NAMES):
+        of_class = [truth.probabilities[role][:, index] for role in BOTH]
+        areas = [f"{roc_auc_score(truth.labels == index, found):.3f}" for found in of_class]
+        line = rf"ROC-AUC, {re.escape(DIAGNOSES[name])} {areas[0]} \(\S+ to \S+\) {areas[1]} \("
+        assert re.search(line, diagnoses)
+    positive = np.isin(truth.labels, [0, 1, 4])
+    summed = [truth.probabilities[role][:, [0, 1, 4]].sum(1) for role in BOTH]
+    areas = [f"{roc_auc_score(positive, found):.3f}" for found in summed]
+    line = rf"ROC-AUC, skin cancer against the rest {areas[0]} \(\S+ to \S+\) {areas[1]} \("
+    assert re.search(line, cancer)
+    caught = np.sort(summed[0][positive])[::-1]
+    at = caught[int(np.ceil(0.8 * len(caught))) - 1]
+    shares = [(summed[0][positive] >= at).mean(), (summed[0][~positive] < at).mean()]
+    first, second = (f"{100 * share:.1f} %" for share in shares)
+    assert re.search(rf"80 % {first} \([^)]*\), {second} \(", cancer)
 
 
 def test_the_figures_say_what_scikit_learn_says(drawn, truth):
