@@ -111,7 +111,8 @@ def _show_many(page: "Page") -> None:
     page.set_input_files(".drop input", [*drawings, broken])
     rows = f"document.querySelectorAll('.many-table tbody tr').length === {len(drawings) + 1}"
     page.wait_for_function(rows)
-    page.evaluate("document.querySelector('#tabs').scrollIntoView()")
+    top = "#tabs" if page.viewport_size["width"] > 640 else ".many-run"
+    page.locator(top).evaluate("part => part.scrollIntoView()")
 
 
 def _take_phone(weights: Path, folder: Path, output_dir: Path) -> None:
