@@ -1,6 +1,7 @@
 """The Space's entry: builds the page; starts it when this file is run.
 
-GRADIO_SERVER_NAME and GRADIO_SERVER_PORT choose where it listens, MEL_WEIGHTS which weights.
+GRADIO_SERVER_NAME and GRADIO_SERVER_PORT choose where it listens, MEL_WEIGHTS which weights, and
+MEL_MAX_IMAGES how many images the tab "Many images" takes.
 """
 
 import os

@@ -20,18 +20,20 @@ from PIL import Image
 from tests.support.running import NotStartedError, running_app
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
 
 @dataclass(frozen=True)
 class Shot:
-    """A picture of the first screen, of a drawing (or before any) and a scheme."""
+    """A picture of the first screen, of a drawing (or before any) and a scheme; ``many``: of the
+    tab "Many images" with all drawings and a broken file."""
 
     name: str
     width: int
     height: int
     drawing: str = ""
     options: dict[str, Any] = field(default_factory=dict)
+    many: bool = False
 
 
 _PHONE = {"device_scale_factor": 1.5}
@@ -41,6 +43,8 @@ SHOTS = (
     Shot("page-desktop-dark", 1440, 900, "keratosis", {"color_scheme": "dark"}),
     Shot("page-disagree", 1440, 900, "nevus"),
     Shot("page-refused", 1440, 900, "landscape"),
+    Shot("page-many", 1440, 900, many=True),
+    Shot("phone-many", 390, 844, options=_PHONE, many=True),
     Shot("page-phone", 390, 844, "irregular", _PHONE),
     Shot("page-phone-dark", 390, 844, "keratosis", _PHONE | {"color_scheme": "dark"}),
 )
@@ -90,9 +94,25 @@ def _take(chrome: "Browser", url: str, path: Path, shot: Shot) -> None:
     page = open_page(chrome, url, shot.width, shot.height, **shot.options)
     if shot.drawing:
         upload(page, str(DRAWINGS / f"{shot.drawing}.jpg"), until=".hero.now:not(.empty)")
+    if shot.many:
+        _show_many(page)
     page.wait_for_timeout(1000)  # transitions, and on a phone the scrolling to the verdict
     page.screenshot(path=path)
     page.context.close()
+
+
+def _show_many(page: "Page") -> None:
+    page.click("#tab-many-button")
+    broken = {"name": "cut off.jpg", "mimeType": "image/jpeg", "buffer": b"\xff\xd8\xff\xe0"}
+    drawings = [
+        {"name": path.name, "mimeType": "image/jpeg", "buffer": path.read_bytes()}
+        for path in sorted(DRAWINGS.glob("*.jpg"))
+    ]
+    page.set_input_files(".drop input", [*drawings, broken])
+    rows = f"document.querySelectorAll('.many-table tbody tr').length === {len(drawings) + 1}"
+    page.wait_for_function(rows)
+    top = "#tabs" if page.viewport_size["width"] > 640 else ".many-run"
+    page.locator(top).evaluate("part => part.scrollIntoView()")
 
 
 def _take_phone(weights: Path, folder: Path, output_dir: Path) -> None:

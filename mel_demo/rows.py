@@ -7,7 +7,7 @@ Every cell is a text, a number, a flag, or None where there is nothing to say. K
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mel_demo.decision import conformal, operating_point, verdict
@@ -118,9 +118,14 @@ def to_csv(row: Row) -> bytes:
     A text that begins like one, or with an apostrophe, gets an apostrophe before it, so that
     taking one leading apostrophe off every text gives back what was there.
     """
+    return csv_line(row[name] for name in COLUMNS)
+
+
+def csv_line(values: Iterable[Any]) -> bytes:
+    """``to_csv`` of any values: texts, numbers, flags, or None for an empty cell."""
     line = io.StringIO()
     # This ending lets the writer quote a lone carriage return, too, which readers take for one.
-    csv.writer(line, lineterminator="\r\n").writerow(_cell(row[name]) for name in COLUMNS)
+    csv.writer(line, lineterminator="\r\n").writerow(map(_cell, values))
     return line.getvalue().removesuffix("\r\n").encode() + b"\n"
 
 

@@ -5,7 +5,7 @@ Models run here and nowhere else in the page. Knows no component and no event.
 
 import io
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -133,14 +133,20 @@ def decide(
     screening: Screening, readings: Mapping[str, Reading], setting: Setting, refused: bool = False
 ) -> Verdict:
     """The one decision on an image; ``refused``: it is none that can be judged."""
+    probabilities = {key: found.probabilities for key, found in screening.predictions.items()}
+    return decide_by(probabilities, readings, setting, refused)
+
+
+def decide_by(
+    probabilities: Mapping[str, Sequence[float]],
+    readings: Mapping[str, Reading],
+    setting: Setting,
+    refused: bool = False,
+) -> Verdict:
+    """``decide`` from the probabilities of teacher, student, and others, by key."""
     calls = {
-        key: call(
-            screening.predictions[key].probabilities,
-            setting.looking_for,
-            reading.point,
-            reading.band,
-        )
-        for key, reading in readings.items()
+        key: call(shares, setting.looking_for, readings[key].point, readings[key].band)
+        for key, shares in probabilities.items()
     }
     return together(calls, refused)
 

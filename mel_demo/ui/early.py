@@ -1,10 +1,12 @@
-"""Puts page.js into the page before Gradio's own scripts: what Gradio adds to the head comes after
-its words have been chosen, and the language must be known before."""
+"""Puts page.js and upload.js into the page before Gradio's own scripts: what Gradio adds to the
+head comes after its words have been chosen, and the language must be known before."""
 
 from pathlib import Path
 from typing import Any
 
-_SCRIPT = Path(__file__).with_name("page.js").read_text(encoding="utf-8")
+_SCRIPT = "".join(
+    Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("page.js", "upload.js")
+)
 _PLACE = b"<head>"
 
 

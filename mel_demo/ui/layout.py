@@ -14,6 +14,7 @@ from mel_demo.manifest import CLASS_NAMES, MELANOMA
 from mel_demo.texts import LANGUAGES, catalogue
 from mel_demo.ui import scripts
 from mel_demo.ui.case import SHOWN_MODELS
+from mel_demo.ui.many import Many
 from mel_demo.ui.upload import image_input
 from mel_demo.ui.view import EXAMPLES
 
@@ -29,11 +30,11 @@ class Layout:
 
     ``start``: the first value of each part that ``view`` fills. ``session_seconds``: how long a
     session's state is kept. ``offers``: whether there is any skin cancer to look for, and whether
-    there are figures of other clinics.
+    there are figures of other clinics. ``many``: lays out the tab of its name.
     """
 
     def __init__(
-        self, start: dict[str, Any], session_seconds: int, offers: tuple[bool, bool]
+        self, start: dict[str, Any], session_seconds: int, offers: tuple[bool, bool], many: Many
     ) -> None:
         self._start, self._offers = start, offers
         self.parts: dict[str, Any] = {
@@ -50,12 +51,13 @@ class Layout:
             with gr.Column(elem_id="answer"):
                 self._verdicts()
         self._controls()
-        with gr.Tabs(elem_id="tabs"):
+        with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
             for name, fill in (
                 ("evidence", self._evidence),
                 ("costs", self._costs),
                 ("certainty", self._certainty),
                 ("groups", self._groups),
+                ("many", lambda: self.parts.update(many.lay_out(start["many"]))),
                 ("about", self._about),
             ):
                 with gr.Tab(_tr(f"tab_{name}"), id=name, elem_id=f"tab-{name}"):
@@ -82,6 +84,7 @@ class Layout:
             alt_text="The image to judge",
         )
         self.parts["upload"] = upload
+        self._html("preview", visible="hidden")
         self.parts["examples"] = gr.Dataset(
             components=[upload],
             samples=[[str(path)] for path in EXAMPLES],

@@ -28,7 +28,8 @@ from mel_demo.ui import case, scripts, verdict, view
 from mel_demo.ui.case import SHOWN_MODELS, Judged, Setting
 from mel_demo.ui.early import EarlyScript
 from mel_demo.ui.layout import PRESETS, TRANSLATIONS, Layout
-from mel_demo.ui.theme import HEAD, STYLE, theme
+from mel_demo.ui.many import Many
+from mel_demo.ui.theme import HEAD, STYLES, theme
 from mel_demo.ui.upload import image_input
 
 TITLE = catalogue(LANGUAGES[0])["title"]
@@ -59,6 +60,7 @@ class Page:
     def __init__(self, screener: Screener) -> None:
         self.screener = screener
         self.manifest = screener.manifest
+        self.many = Many(screener)
         # Of many classes: what each can do is Gradio's to know.
         self.parts: dict[str, Any] = {}
         self._outputs: list[gr.components.Component] = []
@@ -73,7 +75,7 @@ class Page:
             start |= view.of_image(Texts(), self.screener, None, Setting())
             start |= self.on_load(None)
             offers = case.has_skin_cancer(self.manifest), case.has_external(self.manifest)
-            self.parts = Layout(start, SESSION_SECONDS, offers).parts
+            self.parts = Layout(start, SESSION_SECONDS, offers, self.many).parts
             # No control: no answer is to take it from under a hand that drags or types. And no
             # upload: an output is made anew by its class, without our own preprocess.
             shown = {*start, *CHANGED} - {"threshold"}
@@ -87,7 +89,8 @@ class Page:
     def on_load(self, language: str | None) -> dict[str, Any]:
         """The page in the reader's language; what shows a setting or an image is redrawn after."""
         t = Texts(language)
-        return {"hero": verdict.empty(t), **view.of_language(t, self.screener)}
+        parts = {"hero": verdict.empty(t), "many": self.many.welcome(t)}
+        return parts | view.of_language(t, self.screener)
 
     def on_image(
         self, source: Path | bytes | None, language: str, index: int, *controls: Any
@@ -290,6 +293,8 @@ class Page:
                 fn=None, js=f"() => {percent}", outputs=part["prevalence"], **quiet
             )
 
+        self.many.listen(part, controls, self._setting)
+
     def _on_tap(self, looking_for: str, event: gr.EventData) -> float:
         return self.on_roc(looking_for, event)["slider"]
 
@@ -388,7 +393,7 @@ def launch_options() -> dict[str, Any]:
     """What ``Blocks.launch`` is given everywhere: look, language, privacy and limits."""
     return {
         "theme": theme(),
-        "css_paths": STYLE,
+        "css_paths": STYLES,
         "head": HEAD,
         "i18n": TRANSLATIONS,
         "footer_links": ["api"],

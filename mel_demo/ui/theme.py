@@ -4,7 +4,7 @@ from pathlib import Path
 
 import gradio as gr
 
-STYLE = Path(__file__).with_name("style.css")
+STYLES = [Path(__file__).with_name(name) for name in ("style.css", "many.css")]
 HEAD = """<style>
 @media (max-width: 640px) { .gradio-container > .main { padding: 12px 14px !important; } }
 @media (max-width: 640px) {
@@ -17,7 +17,7 @@ HEAD = """<style>
 }
 body.judged #stage > .styler { grid-template-columns: minmax(0, 1fr) !important; }
 </style>"""
-"""What style.css cannot reach, as Gradio confines its rules to the page's inside."""
+"""What STYLES cannot reach, as Gradio confines its rules to the page's inside."""
 _SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
 _MONO = ("ui-monospace", "Menlo", "Consolas", "monospace")
 

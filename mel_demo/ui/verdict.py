@@ -114,6 +114,11 @@ def _leading(t: Texts, verdict: Verdict) -> str:
     return t("leading_differ", **named)
 
 
+def preview(judged: Judged) -> Markup:
+    """The image by itself, for the upload to show where the browser cannot draw the file."""
+    return Markup('<img alt="" src="{}">').format(_uri("jpeg", case.as_jpeg(judged.image)))
+
+
 def pictures(t: Texts, screener: Screener, judged: Judged | None, setting: Setting) -> str:
     """The image with its frame and both models' evidence, of one size; "" without a verdict."""
     if judged is None or judged.silent:

@@ -95,6 +95,7 @@ def of_image(
     """Pictures, maps of the chosen diagnosis, and diagnoses of an image."""
     if judged is None or judged.silent:
         return {
+            "preview": "" if judged is None else verdict.preview(judged),
             "pictures": "",
             "maps": "",
             "captions": evidence.captions(t, None, setting.index),
@@ -105,6 +106,7 @@ def of_image(
     indices = dict.fromkeys(SHOWN_MODELS, setting.index)
     found = overlap(*(predictions[key].evidence[setting.index] for key in SHOWN_MODELS))
     return {
+        "preview": "",
         "pictures": verdict.pictures(t, screener, judged, setting),
         "maps": verdict.drawn(t, screener, judged, indices),
         "captions": evidence.captions(t, predictions, setting.index),
