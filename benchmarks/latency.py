@@ -97,7 +97,7 @@ def _draw(rgb: np.ndarray, spec: ModelSpec, evidence: np.ndarray, p: float) -> n
     return overlay(rgb, evidence, box, evidence_strength(p))
 
 
-def _random(spec: ModelSpec) -> torch.nn.Module:
+def random_network(spec: ModelSpec) -> torch.nn.Module:
     """Random weights, but activations of a trained network's size.
 
     Without the pass in training mode they fade from layer to layer into denormal floats, on which
@@ -167,7 +167,7 @@ def main(
     for key, spec in screener.manifest.models.items():
         if key not in ("teacher", "student"):
             continue  # what torch has no counterpart of
-        network = load_run(runs / key)[0] if runs else _random(spec)
+        network = load_run(runs / key)[0] if runs else random_network(spec)
         models.append((spec, network, REFERENCE(network, [head_of(network).target_layer()])))
     ways = {
         SERVED: Served(screener),

@@ -4,21 +4,26 @@ Knows files and threads; it does not know the terminal (``cli``), the table (``o
 model. Holds a few images at a time, however many there are.
 """
 
+import itertools
 import os
 import stat
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mel_demo.errors import ImageError, MelDemoError, SettingError
-from mel_demo.images import SUFFIXES, read_image
+from mel_demo.images import SUFFIXES, Picture, read_image
 from mel_demo.rows import Row, Sheet
 from mel_demo.screening import Screener
 
-_AHEAD = 4
-"""Images under way for each worker: enough that a slow one does not stop the others."""
+GROUP = 4
+"""Images that go through the models at once; more are no faster."""
+_GROUP_PIXELS = 8_000_000
+"""More pixels are not held together: a group of photos would need a gigabyte on many cores."""
+_AHEAD = 2
+"""Groups under way for each worker: enough that a slow one does not stop the others."""
 _KINDS = 20
 
 
@@ -88,7 +93,7 @@ def find_images(paths: Sequence[Path], left_out: LeftOut) -> Iterator[Path]:
     Sorted by name within a folder, of which only the names are held. Hidden ones are left out
     (macOS puts "._name.jpg" beside a photo), and so are links to folders, which may lead in
     circles. No path comes twice; two links to one file are two images. Also yields what cannot be
-    read, dangling links and unreadable folders among them: ``judge_file`` says so. Raises
+    read, dangling links and unreadable folders among them: ``judge`` says so. Raises
     SettingError when a path does not exist.
     """
     for path in paths:
@@ -104,16 +109,51 @@ def find_images(paths: Sequence[Path], left_out: LeftOut) -> Iterator[Path]:
         before.append(place)
 
 
-def judge_file(screener: Screener, sheet: Sheet, path: Path) -> list[Row]:
-    """One row per model, or one row with the error where the file cannot be judged."""
-    name = name_of(path)
+def judge(
+    screener: Screener, sheet: Sheet, sources: Sequence[tuple[str, Path | bytes]]
+) -> list[list[Row]]:
+    """The rows of images by name, in their order, several through the models at once.
+
+    One row per model, or one row with the error where the file cannot be judged.
+    """
+    found: dict[int, list[Row]] = {}
+    group: dict[int, tuple[str, Picture]] = {}
+    for number, (name, source) in enumerate(sources):
+        try:
+            if isinstance(source, Path):
+                _check_file(source)
+            group[number] = name, read_image(source)
+        except (MelDemoError, MemoryError) as error:
+            found[number] = sheet.failed(name, _words(error))
+        pixels = sum(picture.rgb.size // 3 for _, picture in group.values())
+        if len(group) == GROUP or pixels > _GROUP_PIXELS:
+            found |= _judged(screener, sheet, group)
+            group = {}
+    if group:
+        found |= _judged(screener, sheet, group)
+    return [found[number] for number in range(len(sources))]
+
+
+def _judged(
+    screener: Screener, sheet: Sheet, group: Mapping[int, tuple[str, Picture]]
+) -> dict[int, list[Row]]:
     try:
-        _check_file(path)
-        return sheet.judged(name, screener.screen(*read_image(path)))
-    except MelDemoError as error:
-        return sheet.failed(name, str(error))
-    except MemoryError:
-        return sheet.failed(name, "The image needs more memory than there is. Save it smaller.")
+        screenings = screener.screen_all([picture for _, picture in group.values()])
+        return {
+            number: sheet.judged(name, screening)
+            for (number, (name, _)), screening in zip(group.items(), screenings, strict=True)
+        }
+    except (MelDemoError, MemoryError) as error:
+        if len(group) == 1:
+            return {n: sheet.failed(name, _words(error)) for n, (name, _) in group.items()}
+    # One of them may be at fault, and the others are not.
+    return {n: _judged(screener, sheet, {n: one})[n] for n, one in group.items()}
+
+
+def _words(error: MelDemoError | MemoryError) -> str:
+    if isinstance(error, MemoryError):
+        return "The image needs more memory than there is. Save it smaller."
+    return str(error)
 
 
 def name_of(path: Path) -> str:
@@ -122,22 +162,24 @@ def name_of(path: Path) -> str:
 
 
 def in_order(
-    judge: Callable[[Path], list[Row]], files: Iterable[Path], workers: int
+    judge: Callable[[Sequence[Path]], list[list[Row]]], files: Iterable[Path], workers: int
 ) -> Generator[list[Row], None, None]:
     """The rows of every file, in the order of ``files``, by as many threads as ``workers``.
 
-    Decoding, the models and most of NumPy run beside one another. Ends early, without waiting for
-    more than what is under way, when the iterator is closed.
+    Decoding, the models and most of NumPy run beside one another: on two cores, two threads are as
+    fast as two processes. Ends early, without waiting for more than what is under way, when the
+    iterator is closed.
     """
-    waiting: deque[Future[list[Row]]] = deque()
+    waiting: deque[Future[list[list[Row]]]] = deque()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="screen")
+    left = iter(files)
     try:
-        for file in files:
-            waiting.append(pool.submit(judge, file))
+        while group := list(itertools.islice(left, GROUP)):
+            waiting.append(pool.submit(judge, group))
             if len(waiting) >= workers * _AHEAD:
-                yield waiting.popleft().result()
+                yield from waiting.popleft().result()
         while waiting:
-            yield waiting.popleft().result()
+            yield from waiting.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -5,10 +5,9 @@ done because the command or the weights do not fit). What is done stands in ``ba
 and the page.
 """
 
-import functools
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -32,7 +31,7 @@ from mel_demo.decision import operating_point
 from mel_demo.errors import MelDemoError, SettingError
 from mel_demo.images import SUFFIXES
 from mel_demo.outputs import Format
-from mel_demo.rows import Sheet
+from mel_demo.rows import Row, Sheet
 from mel_demo.screening import Screener
 
 
@@ -153,7 +152,10 @@ def _screen(
         for file in batch.find_images(paths, tally.left_out)
         if not (len(done) and batch.name_of(file) in done)
     )
-    judge = functools.partial(batch.judge_file, screener, sheet)
+
+    def judge(group: Sequence[Path]) -> list[list[Row]]:
+        return batch.judge(screener, sheet, [(batch.name_of(file), file) for file in group])
+
     with outputs.opened(output, kind) as table, _progress(not output) as progress:
         total = None
         if not progress.disable:  # counting means a search of its own

@@ -127,7 +127,7 @@ def working_image(rgb: np.ndarray, max_aspect_ratio: float) -> Image.Image:
 def measure(image: Image.Image) -> Measures:
     """Measure an image as ``working_image`` gives it."""
     rgb = np.asarray(image).astype(np.int16)
-    grey = np.asarray(image.convert("L")).astype(np.int16)
+    grey = np.asarray(image.convert("L"))
     red, green, blue = rgb[..., 0], rgb[..., 1], rgb[..., 2]
     return Measures(
         colour=colour_spread(rgb),
@@ -174,14 +174,14 @@ def _subject(rgb: np.ndarray, manifest: Manifest, distances: Mapping[str, float 
 
 def _blur(grey: np.ndarray) -> float:
     """The worse of both directions; 0 where nothing differs, of which nothing can be said."""
-    return max(_blur_along(grey), _blur_along(grey.T))
+    return max(_blur_along(grey), _blur_along(np.ascontiguousarray(grey.T)))
 
 
 def _blur_along(grey: np.ndarray) -> float:
     """Down the columns: blur once more, and see how much of the neighbours' difference goes."""
     edge = _REBLUR // 2
     padded = np.pad(grey, ((edge, edge), (0, 0)), mode="edge")
-    reblurred = np.lib.stride_tricks.sliding_window_view(padded, _REBLUR, axis=0).mean(-1)
+    reblurred = sum(padded[step : step + len(grey)] for step in range(_REBLUR)) / _REBLUR
     before, after = np.abs(np.diff(grey, axis=0)), np.abs(np.diff(reblurred, axis=0))
     total = float(before.sum())
     return 1 - float(np.maximum(before - after, 0).sum()) / total if total else 0.0
@@ -189,18 +189,18 @@ def _blur_along(grey: np.ndarray) -> float:
 
 def _hair(grey: np.ndarray) -> float:
     closed = _sliding(_sliding(grey, np.maximum), np.minimum)
-    dark = closed - grey > _DARKER
+    dark = closed - grey > _DARKER  # never below 0: closing only brightens
     reach = _LONG // 2
     padded = np.pad(dark, reach)
-    rows, columns = np.nonzero(dark)
-    start = (rows + reach) * padded.shape[1] + columns + reach
+    flat = padded.ravel().view(np.uint8)
+    start = np.flatnonzero(flat)
     steps = np.arange(-reach, reach + 1)
     straight = np.zeros(len(start), bool)
     for angle in np.arange(_DIRECTIONS) * np.pi / _DIRECTIONS:
         down = np.rint(steps * np.sin(angle)).astype(np.intp)
         right = np.rint(steps * np.cos(angle)).astype(np.intp)
-        met = padded.ravel()[start[:, None] + down * padded.shape[1] + right].sum(1)
-        straight |= met >= _LONG - _GAPS
+        along = (down * padded.shape[1] + right)[:, None] + start
+        straight |= flat[along].sum(0, dtype=np.uint8) >= _LONG - _GAPS
     return float(straight.sum() / grey.size)
 
 

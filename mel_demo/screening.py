@@ -6,7 +6,7 @@ threshold and no file format.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import numpy as np
 from mel_demo import inference
 from mel_demo.findings import Finding, findings
 from mel_demo.hub import locate
+from mel_demo.images import Picture
 from mel_demo.inference import Model, Prediction, Prepared
 from mel_demo.manifest import Manifest, Preprocessing, load_manifest, verify_weights
 
@@ -24,7 +25,7 @@ class Screening:
     """One image judged by all models. ``image``: uint8 RGB (height, width, 3) as judged, upright.
 
     ``predictions``: by model key, also where the image is refused. ``milliseconds``: the whole of
-    ``Screener.screen``.
+    ``Screener.screen``, or an image's share of ``Screener.screen_all``.
     """
 
     image: np.ndarray
@@ -65,14 +66,23 @@ class Screener:
     def screen(self, rgb: np.ndarray, remarks: Iterable[str] = ()) -> Screening:
         """Judge a picture as ``images.read_image`` gives it: uint8 sRGB (height, width, 3), and
         what was remarkable about its file."""
+        return self.screen_all([Picture(rgb, tuple(remarks))])[0]
+
+    def screen_all(self, pictures: Sequence[Picture]) -> list[Screening]:
+        """``screen`` for several pictures at once: the same answers, and each model runs once."""
         start = time.perf_counter()
-        prepared: dict[Preprocessing, Prepared] = {}
-        predictions = {}
-        for key, model in self.models.items():
-            preprocessing = model.spec.preprocessing
-            if preprocessing not in prepared:
-                prepared[preprocessing] = inference.prepare(rgb, preprocessing)
-            predictions[key] = model.run(prepared[preprocessing])
-        distances = {key: prediction.distance for key, prediction in predictions.items()}
-        found = tuple(findings(rgb, self.manifest, distances, remarks))
-        return Screening(rgb, predictions, found, (time.perf_counter() - start) * 1000)
+        prepared: dict[Preprocessing, list[Prepared]] = {}
+        predictions = []
+        for model in self.models.values():
+            wanted = model.spec.preprocessing
+            if wanted not in prepared:
+                prepared[wanted] = [inference.prepare(picture.rgb, wanted) for picture in pictures]
+            predictions.append(model.run_all(prepared[wanted]))
+        judged = []
+        for picture, of_one in zip(pictures, zip(*predictions, strict=True), strict=True):
+            by_key = dict(zip(self.models, of_one, strict=True))
+            distances = {key: prediction.distance for key, prediction in by_key.items()}
+            found = tuple(findings(picture.rgb, self.manifest, distances, picture.remarks))
+            judged.append((picture.rgb, by_key, found))
+        milliseconds = (time.perf_counter() - start) * 1000 / max(1, len(pictures))
+        return [Screening(*one, milliseconds) for one in judged]

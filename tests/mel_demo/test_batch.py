@@ -1,7 +1,9 @@
 """Searching folders: nothing is left out in silence, nothing comes twice, nothing hangs."""
 
+import io
 import os
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -9,8 +11,10 @@ from PIL import Image
 
 from mel_demo import batch
 from mel_demo.batch import LeftOut
+from mel_demo.errors import WeightsError
+from mel_demo.images import Picture
 from mel_demo.rows import Sheet
-from mel_demo.screening import Screener
+from mel_demo.screening import Screener, Screening
 
 GREY = Image.new("RGB", (200, 200), (128, 128, 128))
 
@@ -76,7 +80,7 @@ def test_what_is_no_file_is_a_row_and_never_waited_for(
     path = tmp_path / "odd.jpg"
     make = {"pipe": os.mkfifo, "dangling": lambda p: p.symlink_to("no"), "folder": Path.mkdir}[kind]
     make(path)
-    (row,) = batch.judge_file(tiny_screener, sheet, path)
+    ((row,),) = batch.judge(tiny_screener, sheet, [(str(path), path)])
     assert says in row["error"]
     assert row["image"] == str(path)
 
@@ -86,9 +90,46 @@ def test_a_name_that_is_not_utf8_can_be_written(
 ) -> None:
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.png"))
     GREY.save(path)
-    rows = batch.judge_file(tiny_screener, sheet, path)
+    (rows,) = batch.judge(tiny_screener, sheet, [(batch.name_of(path), path)])
     assert rows[0]["image"].endswith("caf\\xe9.png")
     assert rows[0]["error"] is None
+
+
+def test_images_judged_together_get_the_rows_that_each_gets_alone(
+    tmp_path: Path, tiny_screener: Screener, sheet: Sheet
+) -> None:
+    sources: list[tuple[str, Path | bytes]] = []
+    for number in range(11):
+        path = tmp_path / f"{number}.png"
+        Image.new("RGB", (200 + number, 150), (20 * number, 90, 60)).save(path)
+        sources.append((path.name, path if number % 2 else path.read_bytes()))
+    sources[5] = "no image", b"no image"
+    together = batch.judge(tiny_screener, sheet, sources)
+    assert together == [batch.judge(tiny_screener, sheet, [one])[0] for one in sources]
+    assert [rows[0]["image"] for rows in together] == [name for name, _ in sources]
+    assert [len(rows) for rows in together] == [2, 2, 2, 2, 2, 1, 2, 2, 2, 2, 2]
+
+
+def test_an_image_that_the_models_fail_on_fails_alone(
+    tiny_screener: Screener, sheet: Sheet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [str(level) for level in range(6)]
+    sources = []
+    for level in range(6):
+        Image.new("RGB", (200, 200), (level, 0, 0)).save(data := io.BytesIO(), "PNG")
+        sources.append((names[level], data.getvalue()))
+    screen_all = tiny_screener.screen_all
+
+    def failing(pictures: Sequence[Picture]) -> list[Screening]:
+        if any(picture.rgb[0, 0, 0] == 2 for picture in pictures):
+            raise WeightsError("gives numbers that are not finite")
+        return screen_all(pictures)
+
+    monkeypatch.setattr(tiny_screener, "screen_all", failing)
+    errors = {
+        rows[0]["image"]: rows[0]["error"] for rows in batch.judge(tiny_screener, sheet, sources)
+    }
+    assert errors == dict.fromkeys(names) | {"2": "gives numbers that are not finite"}
 
 
 def test_rows_keep_the_order_of_the_files_and_few_are_under_way() -> None:
@@ -100,10 +141,10 @@ def test_rows_keep_the_order_of_the_files_and_few_are_under_way() -> None:
             asked[0] += 1
             yield Path(f"{number}")
 
-    def judge(path: Path) -> list[dict[str, str]]:
-        if path.name == "0":
+    def judge(paths: Sequence[Path]) -> list[list[dict[str, str]]]:
+        if paths[0].name == "0":
             first.wait(5)  # the slowest is the first
-        return [{"image": path.name}]
+        return [[{"image": path.name}] for path in paths]
 
     names = []
     results = batch.in_order(judge, files(), workers=2)
@@ -112,12 +153,14 @@ def test_rows_keep_the_order_of_the_files_and_few_are_under_way() -> None:
         names.append(rows[0]["image"])
         most[0] = max(most[0], asked[0] - len(names))
     assert names == [str(number) for number in range(500)]
-    assert most[0] <= 8
+    assert most[0] <= 16
 
 
 def test_stopping_early_does_not_judge_the_rest() -> None:
     judged = []
-    results = batch.in_order(lambda path: judged.append(path) or [], map(Path, "abc" * 100), 2)
+    results = batch.in_order(
+        lambda paths: judged.extend(paths) or [[] for _ in paths], map(Path, "abc" * 100), 2
+    )
     next(results)
     results.close()
     assert len(judged) < 20

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mel_demo.batch import LeftOut, find_images, judge_file
+from mel_demo.batch import LeftOut, find_images, judge
 from mel_demo.errors import ImageError, ImageTooLargeError, NotAnImageError, TruncatedImageError
 from mel_demo.images import open_image, read_image
 from mel_demo.rows import Sheet
@@ -207,7 +207,7 @@ def test_a_folder_with_a_dicom_is_screened_and_tells_nothing_of_its_header(
 ) -> None:
     (tmp_path / "lesion.dcm").write_bytes(dicom(RGB[None]))
     (path,) = find_images([tmp_path], LeftOut())
-    rows = judge_file(tiny_screener, Sheet(tiny_screener.manifest, 0.95), path)
+    (rows,) = judge(tiny_screener, Sheet(tiny_screener.manifest, 0.95), [(path.name, path)])
     assert [row["error"] for row in rows] == [None, None]
     assert not any(secret in str(rows) for secret in (NAME, BORN, ID))
 
