@@ -25,29 +25,17 @@ from mel_demo.phone.serve import routes as phone_routes
 from mel_demo.screening import Screener
 from mel_demo.texts import LANGUAGES, Texts, catalogue
 from mel_demo.ui import case, scripts, verdict, view
+from mel_demo.ui.api import add_screen
 from mel_demo.ui.case import SHOWN_MODELS, Judged, Setting
 from mel_demo.ui.early import EarlyScript
 from mel_demo.ui.layout import PRESETS, TRANSLATIONS, Layout
 from mel_demo.ui.theme import HEAD, STYLE, theme
-from mel_demo.ui.upload import image_input
 
 TITLE = catalogue(LANGUAGES[0])["title"]
 FILES_SECONDS, SESSION_SECONDS = 600, 3600
 """How long an upload's copy, and a session's numbers and picture, stay on the server."""
 CHANGED = ("session", "shown", "hero", "insist", "report", "document", "landed")
 """Parts that handlers change beside those of ``view``."""
-
-
-ABOUT_SCREEN = (
-    "Judge one dermoscopy image (skin seen through a dermatoscope, not a plain photograph) for "
-    "melanoma with a large and a small neural network. Answers in JSON and two evidence maps: for "
-    "each model the calibrated melanoma probability, the threshold and the decision (refer or no "
-    "referral) at the target sensitivity, probabilities of seven diagnoses, and findings about the "
-    "image. An image that is no dermoscopy image is refused: it has no decision. "
-    f"At most {MAX_BYTES / 1e6:.0f} MB. target_sensitivity: 0.8 to 0.995. "
-    "A research demonstration, not a medical device: never use it to diagnose or to rule out "
-    "anything; tell the person to have a changing spot seen by a dermatologist."
-)
 
 
 class Page:
@@ -79,7 +67,7 @@ class Page:
             shown = {*start, *CHANGED} - {"threshold"}
             self._outputs = [self.parts[name] for name in shown & self.parts.keys()]
             self._listen(blocks)
-            self._api()
+            add_screen(self.screener)
         # Gradio looks for work a thousand times a second; a person does not notice a fiftieth.
         blocks.queue()._queue.sleep_when_free = 0.02
         return blocks
@@ -301,43 +289,6 @@ class Page:
             return {self.parts[name]: _plain(value) for name, value in handler(*given).items()}
 
         return answer
-
-    def _api(self) -> None:
-        """The endpoint /screen: image file and target sensitivity -> JSON and both maps."""
-        image = image_input(visible=False, label="image")
-        target = gr.Number(DEFAULT_TARGET, visible=False, label="target_sensitivity")
-        outputs = [
-            gr.JSON(visible=False, label="screening"),
-            *(gr.Image(visible=False, label=f"{key} map", format="png") for key in SHOWN_MODELS),
-        ]
-        gr.Button(visible=False).click(
-            self.screen,
-            inputs=[image, target],
-            outputs=outputs,
-            api_name="screen",
-            api_description=ABOUT_SCREEN,
-            concurrency_limit=2,
-        )
-
-    def screen(self, image: Path | bytes | None, target_sensitivity: float) -> tuple[Any, ...]:
-        """What /screen and the MCP tool answer; a caller is told what is wrong with what it sent.
-
-        Args:
-            image: URL (http, https or data) of one dermoscopy image.
-            target_sensitivity: share of melanomas to catch, 0.8 to 0.995; 0.95 is usual.
-        """
-        if image is None:
-            raise gr.Error("No image was given: send one file.", print_exception=False)
-        try:
-            setting = Setting(operating_point.check_target(target_sensitivity))
-            judged = case.judge(self.screener, image)
-        except MelDemoError as error:
-            raise gr.Error(str(error), print_exception=False) from error
-        readings = case.read(self.screener, setting)
-        found = case.decide(judged.screening, readings, setting, judged.silent)
-        answer = case.as_json(self.screener, judged, readings, found, setting)
-        maps = case.draw_overlays(self.screener, judged)
-        return answer, *(maps[key] for key in SHOWN_MODELS)
 
 
 def _plain(value: Any) -> Any:
