@@ -78,8 +78,8 @@ def fits(page) -> bool:
 def tab(page, name: str) -> None:
     page.click(f"#tab-{name}-button")
     page.wait_for_selector(f"#tab-{name}-button[aria-selected=true]")
-    for plot in PLOTS.get(name, ()):  # Plotly arrives when it is first needed
-        page.wait_for_selector(f"#{plot} .main-svg")
+    for plot in PLOTS.get(name, ()):
+        page.wait_for_selector(f"#{plot} .field")
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -27,6 +27,7 @@ from mel_demo.texts import LANGUAGES, Texts, catalogue
 from mel_demo.ui import case, scripts, verdict, view
 from mel_demo.ui.api import add_screen
 from mel_demo.ui.case import SHOWN_MODELS, Judged, Setting
+from mel_demo.ui.drawings import EXAMPLES, routes as drawing_routes
 from mel_demo.ui.early import EarlyScript
 from mel_demo.ui.layout import PRESETS, TRANSLATIONS, Layout
 from mel_demo.ui.theme import HEAD, STYLE, theme
@@ -34,6 +35,10 @@ from mel_demo.ui.theme import HEAD, STYLE, theme
 TITLE = catalogue(LANGUAGES[0])["title"]
 FILES_SECONDS, SESSION_SECONDS = 600, 3600
 """How long an upload's copy, and a session's numbers and picture, stay on the server."""
+CONTROLS = (100 * DEFAULT_TARGET, 100 * DEFAULT_PREVALENCE)
+"""Where the sliders stand at first: target sensitivity and prevalence, in percent."""
+FIRST = ("header", "hero", "examples", "cards", "price", "threshold")
+"""Parts that are there before the server has answered the load."""
 CHANGED = ("session", "shown", "hero", "insist", "report", "document", "landed")
 """Parts that handlers change beside those of ``view``."""
 
@@ -56,12 +61,12 @@ class Page:
         with gr.Blocks(
             title=TITLE, analytics_enabled=False, delete_cache=(FILES_SECONDS // 2, FILES_SECONDS)
         ) as blocks:
-            start = view.of_setting(Texts(), self.screener, None, Setting())
-            start |= self.on_target(100 * DEFAULT_TARGET, SHOWN_MODELS[0], "melanoma")
-            start |= view.of_image(Texts(), self.screener, None, Setting())
-            start |= self.on_load(None)
+            start = self.on_target(100 * DEFAULT_TARGET, SHOWN_MODELS[0], "melanoma")
+            start |= self.on_load(None, *CONTROLS)
             offers = case.has_skin_cancer(self.manifest), case.has_external(self.manifest)
-            self.parts = Layout(start, SESSION_SECONDS, offers).parts
+            # The rest comes with the answer to the load: here it would be sent twice.
+            first = {name: start[name] for name in FIRST}
+            self.parts = Layout(first, SESSION_SECONDS, offers).parts
             # No control: no answer is to take it from under a hand that drags or types. And no
             # upload: an output is made anew by its class, without our own preprocess.
             shown = {*start, *CHANGED} - {"threshold"}
@@ -72,10 +77,15 @@ class Page:
         blocks.queue()._queue.sleep_when_free = 0.02
         return blocks
 
-    def on_load(self, language: str | None) -> dict[str, Any]:
-        """The page in the reader's language; what shows a setting or an image is redrawn after."""
-        t = Texts(language)
-        return {"hero": verdict.empty(t), **view.of_language(t, self.screener)}
+    def on_load(self, language: str | None, *controls: Any) -> dict[str, Any]:
+        """The whole page in the reader's language, before there is an image."""
+        t, setting = Texts(language), self._setting(*controls)
+        return {
+            "hero": verdict.empty(t),
+            **view.of_language(t, self.screener),
+            **view.of_setting(t, self.screener, None, setting),
+            **view.of_image(t, self.screener, None, setting),
+        }
 
     def on_image(
         self, source: Path | bytes | None, language: str, index: int, *controls: Any
@@ -158,16 +168,16 @@ class Page:
         )
         return {"slider": target, "landed": _note(said)}
 
-    def on_roc(self, looking_for: str, event: gr.EventData) -> dict[str, Any]:
+    def on_roc(self, looking_for: str, source: str, event: gr.EventData) -> dict[str, Any]:
         """Move the slider to the setting nearest to a tapped point of the ROC figure."""
         tap = float(event.x), float(event.y)
         points = [
             operating_point.choose_by_roc(
-                self.manifest.models[key].target(looking_for).operating_table, *tap
+                self.manifest.models[key].target(looking_for).operating_table, *tap, source
             )
             for key in SHOWN_MODELS
         ]
-        nearest = min(points, key=lambda point: _distance(point, *tap))
+        nearest = min(points, key=lambda point: _distance(point, *tap, source))
         return {"slider": _slider_value(nearest.target_sensitivity)}
 
     def on_report(self, judged: Judged | None, language: str, *controls: Any) -> dict[str, Any]:
@@ -220,9 +230,12 @@ class Page:
         started = blocks.load(
             fn=None, inputs=sliders, outputs=[*sliders, language], js=scripts.START, **quiet
         )
-        loaded = started.then(self._to_parts(self.on_load), inputs=language, **quick)
-        loaded.then(**redraw).then(**redraw_maps)
-        loaded.then(fn=None, inputs=part["drawings"], js=scripts.LOADED, **quiet)
+        kept = [part["upload"], part["looking_for"], part["source"]]
+        started.then(self._to_parts(self.on_load), inputs=[language, *controls], **quick).then(
+            fn=None, inputs=kept, outputs=kept, js=scripts.RESTORE, **quiet
+        )
+        part["taps"].apply(fn=None, inputs=kept, js=scripts.KEEP, **quiet)
+        part["taps"].clear(fn=None, js="() => null", outputs=part["upload"], **quiet)
         part["upload"].change(
             self._to_parts(self.on_image),
             inputs=[part["upload"], *image_inputs],
@@ -233,9 +246,8 @@ class Page:
             **quiet,
         ).then(**redraw)  # The slider may have moved while the models ran: it has the last word.
         # Not gr.Examples: its answer is an update, and then Gradio makes the upload anew by class.
-        part["examples"].click(
-            lambda index: str(view.EXAMPLES[index]),
-            inputs=part["examples"],
+        part["taps"].select(
+            self._on_drawing,
             outputs=part["upload"],
             show_progress="hidden",
             **quiet,
@@ -260,9 +272,7 @@ class Page:
             outputs=[part["slider"], part["landed"]],
             **silent,
         )
-        part["taps"].click(
-            self._on_tap, inputs=part["looking_for"], outputs=part["slider"], **silent
-        )
+        part["taps"].click(self._on_tap, inputs=kept[1:], outputs=part["slider"], **silent)
         part["insist"].click(
             self._to_parts(self.on_insist), inputs=[part["session"], *image_inputs], **quick
         )
@@ -278,8 +288,11 @@ class Page:
                 fn=None, js=f"() => {percent}", outputs=part["prevalence"], **quiet
             )
 
-    def _on_tap(self, looking_for: str, event: gr.EventData) -> float:
-        return self.on_roc(looking_for, event)["slider"]
+    def _on_tap(self, looking_for: str, source: str, event: gr.EventData) -> float:
+        return self.on_roc(looking_for, source, event)["slider"]
+
+    def _on_drawing(self, event: gr.EventData) -> str:
+        return str(EXAMPLES[event.name])
 
     def _to_parts(self, handler: Callable[..., dict[str, Any]]) -> Callable[..., dict]:
         """The handler with its answer by component, as Gradio wants it."""
@@ -322,9 +335,11 @@ def _slider_value(target: float) -> float:
     return math.floor(1000 * target + 1e-6) / 10
 
 
-def _distance(point: OperatingPoint, false_alarm_rate: float, sensitivity: float) -> float:
-    """How far a point's mark lies from a place in the ROC figure."""
-    counts = point.row.holdout
+def _distance(
+    point: OperatingPoint, false_alarm_rate: float, sensitivity: float, split: str
+) -> float:
+    """How far a point's mark lies from a place in the ROC figure of a split."""
+    counts = getattr(point.row, split)
     return math.dist(
         (counts.fp / counts.others, counts.tp / counts.melanomas), (false_alarm_rate, sensitivity)
     )
@@ -344,7 +359,10 @@ def launch_options() -> dict[str, Any]:
         "i18n": TRANSLATIONS,
         "footer_links": ["api"],
         "pwa": False,
-        "app_kwargs": {"routes": phone_routes(), "middleware": [Middleware(EarlyScript)]},
+        "app_kwargs": {
+            "routes": [*drawing_routes(), *phone_routes()],
+            "middleware": [Middleware(EarlyScript)],
+        },
         "run_history": False,
         "share": False,
         "enable_monitoring": False,

@@ -125,7 +125,7 @@ def test_a_refusal_that_is_overridden_keeps_the_warning_and_shows_no_green(tmp_p
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_all_parts_are_written_in_each_language(page, upload, language):
     t = Texts(language)
-    found = page.on_load(language) | shown(page, upload(GREY), language=language)
+    found = page.on_load(language, 95, 2) | shown(page, upload(GREY), language=language)
     assert t("title") in unescape(found["header"])
     assert t("refer_title") in unescape(found["hero"])
     document = page.on_report(found["session"], language, 95, 2)["document"]
@@ -134,7 +134,7 @@ def test_all_parts_are_written_in_each_language(page, upload, language):
 
 
 def test_a_language_that_is_not_spoken_is_english_whole(page):
-    assert page.on_load("fr") == page.on_load("en")
+    assert page.on_load("fr", 95, 2) == page.on_load("en", 95, 2)
 
 
 @pytest.mark.parametrize("content", [b"", b"not an image"])
