@@ -1,10 +1,14 @@
 """The endpoint /screen, which is the MCP tool too: image file and target sensitivity -> JSON and
 both maps."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
 
 from mel_demo.decision import operating_point
 from mel_demo.decision.operating_point import DEFAULT_TARGET
@@ -64,3 +68,20 @@ def add_screen(screener: Screener) -> None:
         api_description=ABOUT,
         concurrency_limit=2,
     )
+
+
+def routes() -> list[BaseRoute]:
+    """What Gradio's view "Use via API" asks for whether it is offered or not, so that a browser's
+    console shows no refusals: statistics (none are kept), and the MCP server's tools."""
+
+    def statistics(request: Request) -> Response:
+        return JSONResponse({"functions": {}})
+
+    def no_tools(request: Request) -> Response:
+        # The view takes whatever is no success for "no MCP server"; browsers report from 400 on.
+        return Response(status_code=300)
+
+    found = [Route("/monitoring/summary", statistics)]
+    if os.environ.get("GRADIO_MCP_SERVER", "").lower() != "true":
+        found.append(Route("/gradio_api/mcp/schema", no_tools))
+    return found

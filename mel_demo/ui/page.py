@@ -25,11 +25,12 @@ from mel_demo.phone.serve import routes as phone_routes
 from mel_demo.screening import Screener
 from mel_demo.texts import LANGUAGES, Texts, catalogue
 from mel_demo.ui import case, scripts, verdict, view
-from mel_demo.ui.api import add_screen
+from mel_demo.ui.api import add_screen, routes as api_routes
 from mel_demo.ui.case import SHOWN_MODELS, Judged, Setting
 from mel_demo.ui.drawings import EXAMPLES, routes as drawing_routes
 from mel_demo.ui.early import EarlyScript
 from mel_demo.ui.layout import PRESETS, TRANSLATIONS, Layout
+from mel_demo.ui.lean import Lean
 from mel_demo.ui.theme import HEAD, STYLE, theme
 
 TITLE = catalogue(LANGUAGES[0])["title"]
@@ -360,8 +361,8 @@ def launch_options() -> dict[str, Any]:
         "footer_links": ["api"],
         "pwa": False,
         "app_kwargs": {
-            "routes": [*drawing_routes(), *phone_routes()],
-            "middleware": [Middleware(EarlyScript)],
+            "routes": [*api_routes(), *drawing_routes(), *phone_routes()],
+            "middleware": [Middleware(Lean), Middleware(EarlyScript)],
         },
         "run_history": False,
         "share": False,
