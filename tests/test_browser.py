@@ -221,9 +221,9 @@ def test_the_api_view_opens_without_a_refusal_in_the_console(chrome, measured):
         refused = []
         page.on("console", lambda said: refused.append(said.text) if said.type == "error" else 0)
         page.on("response", lambda answer: refused.append(answer.url) if answer.status > 399 else 0)
-        page.click(".show-api")
+        with page.expect_response("**/mcp/schema"), page.expect_response("**/monitoring/summary"):
+            page.click(".show-api")
         page.wait_for_selector("text=gradio_client")
-        page.wait_for_load_state("networkidle")
         assert refused == []
 
 

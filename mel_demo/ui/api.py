@@ -81,7 +81,7 @@ def routes() -> list[BaseRoute]:
         # The view takes whatever is no success for "no MCP server"; browsers report from 400 on.
         return Response(status_code=300)
 
-    found = [Route("/monitoring/summary", statistics)]
+    found: list[BaseRoute] = [Route("/monitoring/summary", statistics)]
     if os.environ.get("GRADIO_MCP_SERVER", "").lower() != "true":
         found.append(Route("/gradio_api/mcp/schema", no_tools))
     return found

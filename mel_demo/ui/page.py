@@ -150,12 +150,14 @@ class Page:
         return {"threshold": round(100 * point.threshold, 4)}
 
     def on_threshold(
-        self, percent: float | None, key: str, looking_for: str, language: str
+        self, percent: float | None, key: str, looking_for: str, language: str, now: float
     ) -> dict[str, Any]:
-        """Move the slider to where this model's threshold is the nearest to one in percent."""
+        """Move the slider from ``now`` to where this model's threshold is the nearest to one in
+        percent."""
         t = Texts(language)
         if percent is None:
-            return {"slider": gr.skip(), "landed": _note(t("landed_empty"))}
+            # Not gr.skip(): with it Gradio makes the slider anew, without our own preprocess.
+            return {"slider": now, "landed": _note(t("landed_empty"))}
         table = self.manifest.models[key].target(looking_for).operating_table
         wanted = min(max(percent / 100, 0), 1)
         found = operating_point.choose_by_threshold(table, wanted)
@@ -269,7 +271,13 @@ class Page:
             )
         part["threshold"].submit(
             self._to_parts(self.on_threshold),
-            inputs=[part["threshold"], part["threshold_of"], part["looking_for"], language],
+            inputs=[
+                part["threshold"],
+                part["threshold_of"],
+                part["looking_for"],
+                language,
+                part["slider"],
+            ],
             outputs=[part["slider"], part["landed"]],
             **silent,
         )

@@ -158,7 +158,7 @@ def test_an_emptied_or_wild_number_box_is_no_error(page, typed):
     ("typed", "says"), [(20.0, "landed"), (0.0, "landed"), (70.0, "landed_limit")]
 )
 def test_a_typed_threshold_lands_on_a_measured_one_and_says_so(page, typed, says):
-    answer = page.on_threshold(typed, "teacher", "melanoma", "en")
+    answer = page.on_threshold(typed, "teacher", "melanoma", "en", 95)
     table = page.manifest.models["teacher"].operating_table
     point = choose(table, answer["slider"] / 100)
     assert T.percent(point.threshold) in answer["landed"]
@@ -166,7 +166,9 @@ def test_a_typed_threshold_lands_on_a_measured_one_and_says_so(page, typed, says
 
 
 def test_an_emptied_threshold_says_what_to_type(page):
-    assert T("landed_empty") in page.on_threshold(None, "teacher", "melanoma", "en")["landed"]
+    answer = page.on_threshold(None, "teacher", "melanoma", "en", 90)
+    assert T("landed_empty") in answer["landed"]
+    assert answer["slider"] == 90
 
 
 def test_the_differential_lists_all_classes(page, upload):
