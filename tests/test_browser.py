@@ -207,6 +207,7 @@ def test_a_typed_threshold_lands_on_a_measured_one_and_an_emptied_box_is_no_erro
         target = float(page.input_value("#target input[type=number]")) / 100
         point = choose(measured[1].models["teacher"].operating_table, target)
         assert T.percent(point.threshold) in text(page, "#landed")
+        page.wait_for_timeout(1500)  # The box is told the threshold that it landed on.
         page.fill("#threshold input", "")
         page.press("#threshold input", "Enter")
         page.wait_for_selector(f"#landed:has-text('{T('landed_empty')}')")
