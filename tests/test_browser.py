@@ -14,8 +14,10 @@ if not os.environ.get("CI"):
 from axe_playwright_python.sync_playwright import Axe
 
 from mel_demo.decision.operating_point import choose
+from mel_demo.decision.prevalence import natural_frequencies
 from mel_demo.screening import Screener
 from mel_demo.texts import LANGUAGES, Texts
+from mel_demo.ui.costs import fractions
 from tests.support.apart import write_weights_apart
 from tests.support.browsing import browser, chromium, open_page, upload
 from tests.support.running import running_app
@@ -37,7 +39,7 @@ T = Texts()
 def measured(tmp_path_factory):
     """The page of models that were measured for everything, and refuse what is blue."""
     folder = tmp_path_factory.mktemp("measured")
-    weights = write_weights_apart(folder / "weights", evidence=True, refusing=True)
+    weights = write_weights_apart(folder / "weights", evidence=True, refusing=True, elsewhere=True)
     with running_app(weights, folder / "cache") as running:
         yield running, Screener(weights, threads=1).manifest
 
@@ -78,8 +80,8 @@ def fits(page) -> bool:
 def tab(page, name: str) -> None:
     page.click(f"#tab-{name}-button")
     page.wait_for_selector(f"#tab-{name}-button[aria-selected=true]")
-    for plot in PLOTS.get(name, ()):  # Plotly arrives when it is first needed
-        page.wait_for_selector(f"#{plot} .main-svg")
+    for plot in PLOTS.get(name, ()):
+        page.wait_for_selector(f"#{plot} .field")
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -123,6 +125,107 @@ def test_the_language_switch_changes_the_whole_page_and_is_remembered(chrome, me
         page.reload()
         page.wait_for_selector(f"h1:has-text('{german('title')}')")
         page.wait_for_selector(f"#tab-evidence-button:has-text('{german('tab_evidence')}')")
+
+
+def test_another_language_keeps_image_verdict_and_switches(chrome, measured, plain):
+    german = Texts("de")
+    with visiting(chrome, measured, "desk", locale="en") as page:
+        upload(page, plain / "red.png", until=".hero.disagree")
+        page.click(f"#source label:has-text('{T('label_external')}')")
+        page.click("[data-language=de]")
+        page.wait_for_selector(f".hero.disagree:has-text('{german('disagree_title')}')")
+        page.wait_for_selector(f"#source label.selected:has-text('{german('label_external')}')")
+        page.click("[data-another]")
+        page.wait_for_selector(f"body:not(.judged) .hero.empty:has-text('{german('empty_title')}')")
+        page.click("[data-drawing=nevus]")
+        page.wait_for_selector(".hero.now:not(.empty, .problem)")
+
+
+@pytest.mark.parametrize("source", ["holdout", "external"])
+@pytest.mark.parametrize("looking_for", ["melanoma", "skin_cancer"])
+def test_the_switches_show_the_figures_of_their_table(chrome, measured, looking_for, source):
+    with visiting(chrome, measured, "desk") as page:
+        for name, choice in (("looking-for", looking_for), ("source", source)):
+            page.click(f"#{name} label:has-text('{T(f'label_{choice}')}')")
+        rows = {
+            key: choose(measured[1].models[key].target(looking_for).operating_table, 0.95).row
+            for key in BOTH
+        }
+        counts = {key: getattr(row, source) for key, row in rows.items()}
+        for key in BOTH:
+            found = counts[key]
+            values = {
+                "tp": T.count(found.tp),
+                "positives": T.count(found.melanomas),
+                "fp": T.count(found.fp),
+                "others": T.count(found.others),
+            }
+            page.wait_for_selector(
+                f".price .{key}:has-text('{T(f'price_{looking_for}', **values)}')"
+            )
+            assert T.percent(rows[key].threshold) in text(page, f".card.{key}")
+        tab(page, "costs")
+        for key in BOTH:
+            rates = getattr(rows[key], f"{source}_rates")
+            for rate, (part, whole) in fractions(counts[key]).items():
+                cell = text(page, f"[data-rate={rate}] td.{key}")
+                said = T("of", part=T.count(part), whole=T.count(whole))
+                assert cell == f"{said} {T.share(getattr(rates, rate))}"
+            marked = page.get_attribute(f"#roc .point.chosen.{key}", "aria-label")
+            assert T.count(counts[key].fp) in marked
+            row = text(page, f"#table tr.{key}")
+            assert T.share(rates.sensitivity) in row
+            assert T.share(rates.specificity) in row
+            people = natural_frequencies(rates.sensitivity.value, rates.specificity.value, 0.02)
+            assert text(page, f"#crowds .{key} figcaption p") == T(
+                "people_says", referred=people.referred, found=people.found
+            )
+
+
+def test_the_curves_say_their_values_and_a_click_on_the_roc_moves_the_slider(chrome, measured):
+    with visiting(chrome, measured, "phone", has_touch=True) as page:
+        tab(page, "costs")
+        mark = page.locator("#roc .point.chosen.student")
+        mark.focus()
+        shown = mark.evaluate("mark => getComputedStyle(mark, '::after').content")
+        assert shown == f'"{mark.get_attribute("aria-label")}"'
+        counts = choose(measured[1].models["teacher"].operating_table, 0.80).row.holdout
+        box = page.locator("#roc .field").bounding_box()
+        x, y = counts.fp / counts.others, 1 - counts.tp / counts.melanomas
+        page.locator("#roc .field").tap(position={"x": x * box["width"], "y": y * box["height"]})
+        page.wait_for_selector(f".price .teacher:has-text('catches {counts.tp} of')")
+
+
+def test_a_typed_threshold_lands_on_a_measured_one_and_an_emptied_box_is_no_error(chrome, measured):
+    with visiting(chrome, measured, "desk") as page:
+        failed = []
+        page.on("response", lambda answer: failed.append(answer.url) if answer.status > 399 else 0)
+        page.click("#more-ways button")
+        page.fill("#threshold input", "20")
+        page.press("#threshold input", "Enter")
+        page.wait_for_selector(f"#landed:has-text('{T('role_teacher')}: the nearest')")
+        target = float(page.input_value("#target input[type=number]")) / 100
+        point = choose(measured[1].models["teacher"].operating_table, target)
+        assert T.percent(point.threshold) in text(page, "#landed")
+        page.wait_for_timeout(1500)  # The box is told the threshold that it landed on.
+        page.fill("#threshold input", "")
+        page.press("#threshold input", "Enter")
+        page.wait_for_selector(f"#landed:has-text('{T('landed_empty')}')")
+        page.fill("#target input[type=number]", "")
+        page.press("#target input[type=number]", "Enter")
+        page.wait_for_timeout(500)
+        assert failed == []
+
+
+def test_the_api_view_opens_without_a_refusal_in_the_console(chrome, measured):
+    with visiting(chrome, measured, "desk") as page:
+        refused = []
+        page.on("console", lambda said: refused.append(said.text) if said.type == "error" else 0)
+        page.on("response", lambda answer: refused.append(answer.url) if answer.status > 399 else 0)
+        with page.expect_response("**/mcp/schema"), page.expect_response("**/monitoring/summary"):
+            page.click(".show-api")
+        page.wait_for_selector("text=gradio_client")
+        assert refused == []
 
 
 def test_states_follow_each_other_and_the_last_of_five_uploads_is_shown(chrome, measured, plain):

@@ -117,9 +117,10 @@ def choose_by_threshold(table: OperatingTable, threshold: float) -> OperatingPoi
 
 
 def choose_by_roc(
-    table: OperatingTable, false_alarm_rate: float, sensitivity: float
+    table: OperatingTable, false_alarm_rate: float, sensitivity: float, split: str = "holdout"
 ) -> OperatingPoint:
-    """The row nearest to a point of the ROC, by distance on holdout; the first one if several are.
+    """The row nearest to a point of the ROC, by distance on a split (holdout or external); the
+    first one if several are.
 
     ``false_alarm_rate`` (1 - specificity) and ``sensitivity`` are coordinates; they may lie a
     little outside 0..1, as clicks do. SettingError unless both are finite numbers. Whoever picks a
@@ -131,7 +132,7 @@ def choose_by_roc(
             raise SettingError(f"The {name} is {value!r}; point at the ROC, from 0 to 1.")
 
     def distance(index: int) -> float:
-        counts = table.rows[index].holdout
+        counts = getattr(table.rows[index], split)
         return math.hypot(
             counts.fp / counts.others - false_alarm_rate, counts.tp / counts.melanomas - sensitivity
         )

@@ -16,11 +16,20 @@ from mel_demo.ui import scripts
 from mel_demo.ui.case import SHOWN_MODELS
 from mel_demo.ui.many import Many
 from mel_demo.ui.upload import image_input
-from mel_demo.ui.view import EXAMPLES
 
 PRESETS = (1, 2, 11)
 """Prevalences in percent with a button of their own."""
-TRANSLATIONS = gr.I18n(**{language: catalogue(language) for language in LANGUAGES})
+TRANSLATIONS = gr.I18n(
+    **{
+        language: {
+            key: text
+            for key, text in catalogue(language).items()
+            if key.startswith(("label_", "tab_", "dx_"))
+        }
+        for language in LANGUAGES
+    }
+)
+"""Of the components that Gradio labels: every visitor gets them in all languages."""
 _REAR_CAMERA = {"video": {"facingMode": {"ideal": "environment"}}}
 _tr = TRANSLATIONS
 
@@ -41,7 +50,7 @@ class Layout:
             "session": gr.State(None, time_to_live=session_seconds),
             "shown": gr.State(False),
             "document": gr.Textbox(visible=False),
-            "drawings": gr.Textbox(visible=False),
+            "taps": gr.HTML("", js_on_load=scripts.TAPS, elem_id="taps"),
             "language": gr.Textbox(LANGUAGES[0], visible=False),
         }
         self._html("header")
@@ -67,32 +76,18 @@ class Layout:
     def _html(self, name: str, **options: Any) -> None:
         self.parts[name] = gr.HTML(str(self._start.get(name, "")), elem_id=name, **options)
 
-    def _plot(self, name: str) -> None:
-        if name in self._start:
-            self.parts[name] = gr.Plot(
-                self._start[name], show_label=False, elem_id=name, buttons=[]
-            )
-
     def _upload(self) -> None:
-        upload = image_input(
+        self.parts["upload"] = image_input(
             label=_tr("label_upload"),
             sources=["upload", "webcam", "clipboard"],
             webcam_options=gr.WebcamOptions(mirror=False, constraints=_REAR_CAMERA),
-            height=300,
+            height=220,
             buttons=[],
             elem_id="upload",
             alt_text="The image to judge",
         )
-        self.parts["upload"] = upload
         self._html("preview", visible="hidden")
-        self.parts["examples"] = gr.Dataset(
-            components=[upload],
-            samples=[[str(path)] for path in EXAMPLES],
-            type="index",
-            label=_tr("label_examples"),
-            samples_per_page=len(EXAMPLES),
-            elem_id="examples",
-        )
+        self._html("examples")
 
     def _verdicts(self) -> None:
         self._html("hero")
@@ -104,7 +99,7 @@ class Layout:
 
     def _controls(self) -> None:
         with gr.Row(elem_id="controls"):
-            with gr.Column(scale=6, min_width=280):
+            with gr.Row(elem_id="wish"):
                 self.parts["slider"] = _slider(
                     minimum=100 * MIN_TARGET,
                     maximum=100 * MAX_TARGET,
@@ -115,31 +110,27 @@ class Layout:
                     buttons=[],
                 )
                 self._button("preset")
-            with gr.Column(scale=6, min_width=280):
-                self._html("price")
-            with gr.Column(scale=4, min_width=240):
-                self._radio("looking_for", ("melanoma", "skin_cancer"), self._offers[0])
-                self._radio("source", ("holdout", "external"), self._offers[1])
+            self._html("price")
         with gr.Row(elem_id="actions"):
-            with gr.Accordion(_tr("label_more_ways"), open=False, elem_id="more-ways"):
-                with gr.Row():
-                    self.parts["threshold_of"] = gr.Radio(
-                        [(_tr(f"label_{key}"), key) for key in SHOWN_MODELS],
-                        value=SHOWN_MODELS[0],
-                        label=_tr("label_threshold_model"),
-                        elem_id="threshold-of",
-                    )
-                    self.parts["threshold"] = gr.Number(
-                        self._start["threshold"],
-                        label=_tr("label_threshold"),
-                        info=_tr("label_threshold_info"),
-                        elem_id="threshold",
-                    )
-                self._html("landed")
+            self._radio("looking_for", ("melanoma", "skin_cancer"), self._offers[0])
+            self._radio("source", ("holdout", "external"), self._offers[1])
             self._button("link")
-            self.parts["report"] = gr.Button(
-                _tr("label_report"), interactive=False, elem_id="report", elem_classes="preset"
-            )
+            self._button("report", interactive=False)
+        with gr.Accordion(_tr("label_more_ways"), open=False, elem_id="more-ways"):
+            with gr.Row():
+                self.parts["threshold_of"] = gr.Radio(
+                    [(_tr(f"label_{key}"), key) for key in SHOWN_MODELS],
+                    value=SHOWN_MODELS[0],
+                    label=_tr("label_threshold_model"),
+                    elem_id="threshold-of",
+                )
+                self.parts["threshold"] = gr.Number(
+                    self._start["threshold"],
+                    label=_tr("label_threshold"),
+                    info=_tr("label_threshold_info"),
+                    elem_id="threshold",
+                )
+            self._html("landed")
 
     def _radio(self, name: str, choices: tuple[str, ...], offered: bool) -> None:
         self.parts[name] = gr.Radio(
@@ -155,10 +146,9 @@ class Layout:
         self._html("costs")
         self._html("measured")
         self._html("roc-section")
-        self._plot("roc")
-        self.parts["taps"] = gr.HTML("", js_on_load=scripts.TAPS, elem_id="taps")
+        self._html("roc")
         self._html("people")
-        with gr.Row(equal_height=True):
+        with gr.Row(equal_height=True, elem_id="common"):
             self.parts["prevalence"] = _slider(
                 minimum=100 * MIN_PREVALENCE,
                 maximum=100 * MAX_PREVALENCE,
@@ -195,11 +185,11 @@ class Layout:
     def _certainty(self) -> None:
         self._html("certainty")
         self._html("bands")
-        with gr.Row():
+        with gr.Row(elem_id="curves"):
             for name in ("reliability", "decision"):
                 with gr.Column(min_width=300):
                     self._html(name)
-                    self._plot(f"{name}-plot")
+                    self._html(f"{name}-plot")
 
     def _groups(self) -> None:
         self._html("groups")

@@ -10,13 +10,6 @@
   Object.defineProperty(navigator, 'languages', { get: () => [language], configurable: true });
   document.documentElement.lang = language;
 
-  const speak = (chosen) => {
-    if (chosen === language) return;
-    try {
-      localStorage.setItem('mel-language', chosen);
-    } catch { /* then nothing is remembered */ }
-    location.reload();
-  };
   const view = { zoom: 1, x: 0, y: 0 };
   const show = () => {
     const most = 50 * (view.zoom - 1);
@@ -54,8 +47,6 @@
   });
 
   addEventListener('click', (event) => {
-    const spoke = event.target.closest?.('[data-language]');
-    if (spoke) speak(spoke.dataset.language);
     const frame = event.target.closest?.('.view');
     if (frame && !moved) {
       const box = frame.getBoundingClientRect();
@@ -75,7 +66,6 @@
     }
     if (event.target.closest?.('[data-another]')) {
       judging(false);
-      document.querySelector("#upload [aria-label='Remove Image']")?.click();
       document.querySelector('#header')?.scrollIntoView();
     }
   });
@@ -86,7 +76,7 @@
     if (event.target.matches?.('#upload input[type=file]')) judging(true);
   }, true);
   addEventListener('drop', (event) => { if (event.target.closest?.('#upload')) judging(true); }, true);
-  addEventListener('click', (event) => { if (event.target.closest?.('#examples button')) judging(true); }, true);
+  addEventListener('click', (event) => { if (event.target.closest?.('[data-drawing]')) judging(true); }, true);
   let hero = '';
   const follow = () => {
     const now = document.querySelector('#hero .hero.now');

@@ -25,30 +25,24 @@ from mel_demo.phone.serve import routes as phone_routes
 from mel_demo.screening import Screener
 from mel_demo.texts import LANGUAGES, Texts, catalogue
 from mel_demo.ui import case, scripts, verdict, view
+from mel_demo.ui.api import add_screen, routes as api_routes
 from mel_demo.ui.case import SHOWN_MODELS, Judged, Setting
+from mel_demo.ui.drawings import EXAMPLES, routes as drawing_routes
 from mel_demo.ui.early import EarlyScript
 from mel_demo.ui.layout import PRESETS, TRANSLATIONS, Layout
+from mel_demo.ui.lean import Lean
 from mel_demo.ui.many import Many
 from mel_demo.ui.theme import HEAD, STYLES, theme
-from mel_demo.ui.upload import image_input
 
 TITLE = catalogue(LANGUAGES[0])["title"]
 FILES_SECONDS, SESSION_SECONDS = 600, 3600
 """How long an upload's copy, and a session's numbers and picture, stay on the server."""
+CONTROLS = (100 * DEFAULT_TARGET, 100 * DEFAULT_PREVALENCE)
+"""Where the sliders stand at first: target sensitivity and prevalence, in percent."""
+FIRST = ("header", "hero", "examples", "cards", "price", "threshold", "many")
+"""Parts that are there before the server has answered the load."""
 CHANGED = ("session", "shown", "hero", "insist", "report", "document", "landed")
 """Parts that handlers change beside those of ``view``."""
-
-
-ABOUT_SCREEN = (
-    "Judge one dermoscopy image (skin seen through a dermatoscope, not a plain photograph) for "
-    "melanoma with a large and a small neural network. Answers in JSON and two evidence maps: for "
-    "each model the calibrated melanoma probability, the threshold and the decision (refer or no "
-    "referral) at the target sensitivity, probabilities of seven diagnoses, and findings about the "
-    "image. An image that is no dermoscopy image is refused: it has no decision. "
-    f"At most {MAX_BYTES / 1e6:.0f} MB. target_sensitivity: 0.8 to 0.995. "
-    "A research demonstration, not a medical device: never use it to diagnose or to rule out "
-    "anything; tell the person to have a changing spot seen by a dermatologist."
-)
 
 
 class Page:
@@ -70,27 +64,32 @@ class Page:
         with gr.Blocks(
             title=TITLE, analytics_enabled=False, delete_cache=(FILES_SECONDS // 2, FILES_SECONDS)
         ) as blocks:
-            start = view.of_setting(Texts(), self.screener, None, Setting())
-            start |= self.on_target(100 * DEFAULT_TARGET, SHOWN_MODELS[0], "melanoma")
-            start |= view.of_image(Texts(), self.screener, None, Setting())
-            start |= self.on_load(None)
+            start = self.on_target(100 * DEFAULT_TARGET, SHOWN_MODELS[0], "melanoma")
+            start |= self.on_load(None, *CONTROLS)
             offers = case.has_skin_cancer(self.manifest), case.has_external(self.manifest)
-            self.parts = Layout(start, SESSION_SECONDS, offers, self.many).parts
+            # The rest comes with the answer to the load: here it would be sent twice.
+            first = {name: start[name] for name in FIRST}
+            self.parts = Layout(first, SESSION_SECONDS, offers, self.many).parts
             # No control: no answer is to take it from under a hand that drags or types. And no
             # upload: an output is made anew by its class, without our own preprocess.
             shown = {*start, *CHANGED} - {"threshold"}
             self._outputs = [self.parts[name] for name in shown & self.parts.keys()]
             self._listen(blocks)
-            self._api()
+            add_screen(self.screener)
         # Gradio looks for work a thousand times a second; a person does not notice a fiftieth.
         blocks.queue()._queue.sleep_when_free = 0.02
         return blocks
 
-    def on_load(self, language: str | None) -> dict[str, Any]:
-        """The page in the reader's language; what shows a setting or an image is redrawn after."""
-        t = Texts(language)
-        parts = {"hero": verdict.empty(t), "many": self.many.welcome(t)}
-        return parts | view.of_language(t, self.screener)
+    def on_load(self, language: str | None, *controls: Any) -> dict[str, Any]:
+        """The whole page in the reader's language, before there is an image."""
+        t, setting = Texts(language), self._setting(*controls)
+        return {
+            "hero": verdict.empty(t),
+            "many": self.many.welcome(t),
+            **view.of_language(t, self.screener),
+            **view.of_setting(t, self.screener, None, setting),
+            **view.of_image(t, self.screener, None, setting),
+        }
 
     def on_image(
         self, source: Path | bytes | None, language: str, index: int, *controls: Any
@@ -154,12 +153,14 @@ class Page:
         return {"threshold": round(100 * point.threshold, 4)}
 
     def on_threshold(
-        self, percent: float | None, key: str, looking_for: str, language: str
+        self, percent: float | None, key: str, looking_for: str, language: str, now: float
     ) -> dict[str, Any]:
-        """Move the slider to where this model's threshold is the nearest to one in percent."""
+        """Move the slider from ``now`` to where this model's threshold is the nearest to one in
+        percent."""
         t = Texts(language)
         if percent is None:
-            return {"slider": gr.skip(), "landed": _note(t("landed_empty"))}
+            # Not gr.skip(): with it Gradio makes the slider anew, without our own preprocess.
+            return {"slider": now, "landed": _note(t("landed_empty"))}
         table = self.manifest.models[key].target(looking_for).operating_table
         wanted = min(max(percent / 100, 0), 1)
         found = operating_point.choose_by_threshold(table, wanted)
@@ -173,16 +174,16 @@ class Page:
         )
         return {"slider": target, "landed": _note(said)}
 
-    def on_roc(self, looking_for: str, event: gr.EventData) -> dict[str, Any]:
+    def on_roc(self, looking_for: str, source: str, event: gr.EventData) -> dict[str, Any]:
         """Move the slider to the setting nearest to a tapped point of the ROC figure."""
         tap = float(event.x), float(event.y)
         points = [
             operating_point.choose_by_roc(
-                self.manifest.models[key].target(looking_for).operating_table, *tap
+                self.manifest.models[key].target(looking_for).operating_table, *tap, source
             )
             for key in SHOWN_MODELS
         ]
-        nearest = min(points, key=lambda point: _distance(point, *tap))
+        nearest = min(points, key=lambda point: _distance(point, *tap, source))
         return {"slider": _slider_value(nearest.target_sensitivity)}
 
     def on_report(self, judged: Judged | None, language: str, *controls: Any) -> dict[str, Any]:
@@ -235,9 +236,12 @@ class Page:
         started = blocks.load(
             fn=None, inputs=sliders, outputs=[*sliders, language], js=scripts.START, **quiet
         )
-        loaded = started.then(self._to_parts(self.on_load), inputs=language, **quick)
-        loaded.then(**redraw).then(**redraw_maps)
-        loaded.then(fn=None, inputs=part["drawings"], js=scripts.LOADED, **quiet)
+        kept = [part["upload"], part["looking_for"], part["source"]]
+        started.then(self._to_parts(self.on_load), inputs=[language, *controls], **quick).then(
+            fn=None, inputs=kept, outputs=kept, js=scripts.RESTORE, **quiet
+        )
+        part["taps"].apply(fn=None, inputs=kept, js=scripts.KEEP, **quiet)
+        part["taps"].clear(fn=None, js="() => null", outputs=part["upload"], **quiet)
         part["upload"].change(
             self._to_parts(self.on_image),
             inputs=[part["upload"], *image_inputs],
@@ -248,9 +252,8 @@ class Page:
             **quiet,
         ).then(**redraw)  # The slider may have moved while the models ran: it has the last word.
         # Not gr.Examples: its answer is an update, and then Gradio makes the upload anew by class.
-        part["examples"].click(
-            lambda index: str(view.EXAMPLES[index]),
-            inputs=part["examples"],
+        part["taps"].select(
+            self._on_drawing,
             outputs=part["upload"],
             show_progress="hidden",
             **quiet,
@@ -271,13 +274,17 @@ class Page:
             )
         part["threshold"].submit(
             self._to_parts(self.on_threshold),
-            inputs=[part["threshold"], part["threshold_of"], part["looking_for"], language],
+            inputs=[
+                part["threshold"],
+                part["threshold_of"],
+                part["looking_for"],
+                language,
+                part["slider"],
+            ],
             outputs=[part["slider"], part["landed"]],
             **silent,
         )
-        part["taps"].click(
-            self._on_tap, inputs=part["looking_for"], outputs=part["slider"], **silent
-        )
+        part["taps"].click(self._on_tap, inputs=kept[1:], outputs=part["slider"], **silent)
         part["insist"].click(
             self._to_parts(self.on_insist), inputs=[part["session"], *image_inputs], **quick
         )
@@ -295,8 +302,11 @@ class Page:
 
         self.many.listen(part, controls, self._setting)
 
-    def _on_tap(self, looking_for: str, event: gr.EventData) -> float:
-        return self.on_roc(looking_for, event)["slider"]
+    def _on_tap(self, looking_for: str, source: str, event: gr.EventData) -> float:
+        return self.on_roc(looking_for, source, event)["slider"]
+
+    def _on_drawing(self, event: gr.EventData) -> str:
+        return str(EXAMPLES[event.name])
 
     def _to_parts(self, handler: Callable[..., dict[str, Any]]) -> Callable[..., dict]:
         """The handler with its answer by component, as Gradio wants it."""
@@ -306,43 +316,6 @@ class Page:
             return {self.parts[name]: _plain(value) for name, value in handler(*given).items()}
 
         return answer
-
-    def _api(self) -> None:
-        """The endpoint /screen: image file and target sensitivity -> JSON and both maps."""
-        image = image_input(visible=False, label="image")
-        target = gr.Number(DEFAULT_TARGET, visible=False, label="target_sensitivity")
-        outputs = [
-            gr.JSON(visible=False, label="screening"),
-            *(gr.Image(visible=False, label=f"{key} map", format="png") for key in SHOWN_MODELS),
-        ]
-        gr.Button(visible=False).click(
-            self.screen,
-            inputs=[image, target],
-            outputs=outputs,
-            api_name="screen",
-            api_description=ABOUT_SCREEN,
-            concurrency_limit=2,
-        )
-
-    def screen(self, image: Path | bytes | None, target_sensitivity: float) -> tuple[Any, ...]:
-        """What /screen and the MCP tool answer; a caller is told what is wrong with what it sent.
-
-        Args:
-            image: URL (http, https or data) of one dermoscopy image.
-            target_sensitivity: share of melanomas to catch, 0.8 to 0.995; 0.95 is usual.
-        """
-        if image is None:
-            raise gr.Error("No image was given: send one file.", print_exception=False)
-        try:
-            setting = Setting(operating_point.check_target(target_sensitivity))
-            judged = case.judge(self.screener, image)
-        except MelDemoError as error:
-            raise gr.Error(str(error), print_exception=False) from error
-        readings = case.read(self.screener, setting)
-        found = case.decide(judged.screening, readings, setting, judged.silent)
-        answer = case.as_json(self.screener, judged, readings, found, setting)
-        maps = case.draw_overlays(self.screener, judged)
-        return answer, *(maps[key] for key in SHOWN_MODELS)
 
 
 def _plain(value: Any) -> Any:
@@ -376,9 +349,11 @@ def _slider_value(target: float) -> float:
     return math.floor(1000 * target + 1e-6) / 10
 
 
-def _distance(point: OperatingPoint, false_alarm_rate: float, sensitivity: float) -> float:
-    """How far a point's mark lies from a place in the ROC figure."""
-    counts = point.row.holdout
+def _distance(
+    point: OperatingPoint, false_alarm_rate: float, sensitivity: float, split: str
+) -> float:
+    """How far a point's mark lies from a place in the ROC figure of a split."""
+    counts = getattr(point.row, split)
     return math.dist(
         (counts.fp / counts.others, counts.tp / counts.melanomas), (false_alarm_rate, sensitivity)
     )
@@ -398,7 +373,10 @@ def launch_options() -> dict[str, Any]:
         "i18n": TRANSLATIONS,
         "footer_links": ["api"],
         "pwa": False,
-        "app_kwargs": {"routes": phone_routes(), "middleware": [Middleware(EarlyScript)]},
+        "app_kwargs": {
+            "routes": [*api_routes(), *drawing_routes(), *phone_routes()],
+            "middleware": [Middleware(Lean), Middleware(EarlyScript)],
+        },
         "run_history": False,
         "share": False,
         "enable_monitoring": False,

@@ -27,15 +27,25 @@ REMEMBER = """(sensitivity, prevalence) => {
 }"""
 """Target sensitivity and prevalence in percent -> the page's address, so that it carries them."""
 
-LOADED = """(names) => {
-  document.title = document.querySelector('#header h1')?.textContent ?? document.title;
-  JSON.parse(names).forEach((name, index) => {
-    const button = document.querySelectorAll('#examples button')[index];
-    if (button) button.ariaLabel = button.title = name;
-  });
+KEEP = """(...kept) => {
+  try {
+    sessionStorage.setItem('mel-kept', JSON.stringify(kept));
+  } catch { /* then the image has to be chosen again */ }
+  location.reload();
 }"""
-"""JSON list of titles -> the drawings' buttons named by them (Gradio leaves them without a name),
-the document by its heading."""
+"""The upload (by its address on the server) and both switches -> kept over a reload."""
+
+RESTORE = """(...now) => {
+  document.title = document.querySelector('#header h1')?.textContent ?? document.title;
+  let kept = null;
+  try {
+    kept = JSON.parse(sessionStorage.getItem('mel-kept'));
+    sessionStorage.removeItem('mel-kept');
+  } catch { /* storage may be forbidden */ }
+  if (kept?.[0]) document.body.classList.add('is-judging');
+  return kept ?? now;
+}"""
+"""What KEEP has kept, or the same again; the document is named by its heading."""
 
 COPY = """async () => {
   const button = document.querySelector('#link');
@@ -60,14 +70,23 @@ SAVE = """(page) => {
 """One HTML document -> a download, made in the browser's memory."""
 
 TAPS = """document.addEventListener('click', event => {
-  const plot = event.target.closest?.('#roc .js-plotly-plot');
-  if (!plot || !plot._fullLayout) return;
-  const {xaxis, yaxis} = plot._fullLayout, box = plot.getBoundingClientRect();
-  const x = xaxis.p2d(event.clientX - box.left - xaxis._offset);
-  const y = yaxis.p2d(event.clientY - box.top - yaxis._offset);
-  if (x >= -0.02 && x <= 1.02 && y >= -0.02 && y <= 1.02) trigger('click', {x, y});
+  const near = selector => event.target.closest?.(selector);
+  const field = near('#roc .field');
+  if (field) {
+    const box = field.getBoundingClientRect();
+    const x = (event.clientX - box.left) / box.width, y = (box.bottom - event.clientY) / box.height;
+    if (x >= -0.02 && x <= 1.02 && y >= -0.02 && y <= 1.02) trigger('click', {x, y});
+  }
+  const drawing = near('[data-drawing]');
+  if (drawing) trigger('select', {name: drawing.dataset.drawing});
+  if (near('[data-another]')) trigger('clear');
+  const language = near('[data-language]')?.dataset.language;
+  if (language && language !== document.documentElement.lang) {
+    try {
+      localStorage.setItem('mel-language', language);
+    } catch { return; }  // Without storage the page could not know it after the reload.
+    trigger('apply');
+  }
 });"""
-"""A tap anywhere in the ROC figure -> a click event with the figure's own coordinates (0..1).
-
-Plotly tells of taps on its points alone, and a finger rarely hits one.
-"""
+"""Clicks inside HTML -> events: click with the ROC figure's own coordinates (0..1), select with a
+drawing's name, clear for another image, apply for another language."""

@@ -204,16 +204,11 @@ def cards(
                 "alike": alike,
             }
         )
-    image = None
-    if judged is not None:
-        size = judged.image.shape[:2]
-        image = case.frame(screener, judged.image) != (0, 0, size[1], size[0])
     return render(
         "cards.html",
         t,
         cards=shown,
         judged=judged,
-        framed=image,
         findings=judged.screening.findings if judged else (),
         target=setting.looking_for,
     )

@@ -5,28 +5,19 @@ chosen diagnosis redraw, ``of_language`` what stays until the page is loaded ane
 component and no event.
 """
 
-import json
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from mel_demo.decision.map_trust import overlap
 from mel_demo.decision.verdict import Verdict
-from mel_demo.manifest import MODEL_KEYS
 from mel_demo.pictures import figures, report
 from mel_demo.screening import Screener
-from mel_demo.texts import Texts, catalogue
-from mel_demo.ui import case, certainty, costs, evidence, groups, verdict
+from mel_demo.texts import Texts
+from mel_demo.ui import case, certainty, costs, drawings, evidence, groups, verdict
 from mel_demo.ui.about import about
 from mel_demo.ui.case import SHOWN_MODELS, Judged, Reading, Setting
 
-EXAMPLES = tuple(
-    Path(__file__).with_name("examples") / f"{key.removeprefix('drawing_')}.jpg"
-    for key in catalogue("en")
-    if key.startswith("drawing_")
-)
-"""Drawings to try the page with, by the painter in docs/, in the order to show them."""
 SECTIONS = (
     *("costs", "roc-section", "people", "strip", "evidence", "differential", "certainty"),
     *("reliability", "decision", "groups"),
@@ -54,7 +45,7 @@ def of_setting(
         "cards": verdict.cards(t, screener, readings, setting, judged, found),
         "price": verdict.price(t, readings, setting),
         "measured": costs.measured(t, readings, setting),
-        "roc": figures.roc_figure(tables, points, names(t), t, setting.source),
+        "roc": figures.roc_figure(t, tables, points, setting.looking_for, setting.source),
         "crowds": costs.people(t, readings, setting),
         "table": costs.strip(t, manifest, readings, setting),
         "bands": certainty.close_calls(t, manifest, readings, setting, spoken),
@@ -81,10 +72,10 @@ def _curves(t: Texts, screener: Screener, setting: Setting) -> dict[str, Any]:
         return {}
     return {
         "reliability-plot": figures.reliability_figure(
-            {key: found.reliability for key, found in measured.items()}, names(t), t
+            t, {key: found.reliability for key, found in measured.items()}
         ),
-        "decision-plot": figures.decision_curve_figure(
-            {key: found.net_benefit for key, found in measured.items()}, names(t), t
+        "decision-plot": figures.decision_figure(
+            t, {key: found.net_benefit for key, found in measured.items()}
         ),
     }
 
@@ -127,7 +118,7 @@ def of_language(t: Texts, screener: Screener) -> dict[str, Any]:
         "faithful": evidence.faithful(t, manifest),
         "subgroups": groups.groups(t, manifest),
         "footer": verdict.footer(t, manifest, screener.origins),
-        "drawings": json.dumps([t(f"drawing_{path.stem}") for path in EXAMPLES]),
+        "examples": drawings.strip(t),
         "about": about(t, manifest) + evidence.faithfulness_table(t, manifest),
     }
 
@@ -161,8 +152,3 @@ def report_of(t: Texts, screener: Screener, judged: Judged, setting: Setting) ->
         datetime.now(UTC),
         t,
     )
-
-
-def names(t: Texts) -> dict[str, str]:
-    """What to call each model."""
-    return {key: t(f"role_{key}") for key in MODEL_KEYS}

@@ -78,7 +78,7 @@ def test_the_page_and_the_doctor_say_what_is_served(hub, pair):
     from mel_demo.ui.page import Page
 
     page = Page(Screener(named(pair), threads=1))
-    footer = page.on_load("en")["footer"]
+    footer = page.on_load("en", 95, 2)["footer"]
     assert f"{TEACHER}@{pair[0][:12]}, {STUDENT}@{pair[1][:12]}" in footer
     said = [check.text for check in examine(named(pair)) if check.name == "fetched"]
     assert said == [f"{TEACHER}@{pair[0][:12]}", f"{STUDENT}@{pair[1][:12]}"]

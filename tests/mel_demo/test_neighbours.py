@@ -1,5 +1,11 @@
 """Images that scored alike: the nearest in log-odds, counted, with their interval."""
 
+import json
+import random
+import shutil
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from mel_demo.decision.neighbours import NEIGHBOURS, neighbours
@@ -61,3 +67,45 @@ def test_without_scores_nothing_is_said() -> None:
 def test_what_cannot_be_is_refused(probability, count) -> None:
     with pytest.raises(ValueError, match=r"probability|at least 1"):
         neighbours(scores([0.5], [0.5]), probability, count)
+
+
+def cases() -> list[dict]:
+    """Scores with five digits as a manifest has them, ties and both ends included."""
+    draw = random.Random(0)
+
+    def spread(images: int, middle: float) -> list[float]:
+        return sorted(round(1 / (1 + 9 ** draw.gauss(-middle, 1.5)), 5) for _ in range(images))
+
+    measured = [(spread(166, 1), spread(1353, -3)), ([0.2, 0.4], [0.0, 0.2, 1.0]), ([0.3], [0.5])]
+    return [
+        {"positive": positive, "negative": negative, "count": count, "probability": probability}
+        for positive, negative in measured
+        for count in (1, 2, NEIGHBOURS)
+        for probability in (0.0, 1e-7, 0.00012, 0.0123, 0.2, 0.31, 0.5, 0.87654, 0.99999, 1.0)
+    ]
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+def test_the_phone_counts_the_same(tmp_path: Path) -> None:
+    # Node takes a file for a module by its name.
+    shutil.copy(Path(__file__).parents[2] / "mel_demo/phone/static/decide.js", tmp_path / "d.mjs")
+    (tmp_path / "run.mjs").write_text(
+        "import { neighbours } from './d.mjs';\n"
+        "import { readFileSync } from 'node:fs';\n"
+        "const cases = JSON.parse(readFileSync(0));\n"
+        "console.log(JSON.stringify(cases.map((one) => neighbours(one, one.probability))));\n",
+        encoding="utf-8",
+    )
+    done = subprocess.run(
+        ["node", "run.mjs"],
+        cwd=tmp_path,
+        input=json.dumps(cases()),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for case, there in zip(cases(), json.loads(done.stdout), strict=True):
+        measured = Scores(tuple(case["positive"]), tuple(case["negative"]))
+        here = neighbours(measured, case["probability"], case["count"])
+        assert (here.images, here.positives) == (there["images"], there["positives"]), case
+        assert (here.low, here.high) == pytest.approx((there["low"], there["high"])), case

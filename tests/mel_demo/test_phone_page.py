@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import math
 import os
 import shutil
 from contextlib import contextmanager
@@ -18,11 +17,11 @@ if not os.environ.get("CI"):
 
 from axe_playwright_python.sync_playwright import Axe
 
+from mel_demo.decision.neighbours import neighbours
 from mel_demo.decision.operating_point import choose
 from mel_demo.images import open_image
 from mel_demo.phone import build
 from mel_demo.phone.build import lay_out
-from mel_demo.phone.config import ALIKE
 from mel_demo.screening import Screener
 from mel_demo.texts import Texts
 from tests.support.browsing import chromium
@@ -161,42 +160,15 @@ def test_the_verdict_follows_the_one_rule(page, pictures, screener):
             tips = (probability >= choose(table, near).threshold) != refer
             assert page.is_visible("#close-call") == tips
         slide(page, 0.95)
-        alike = text(page, "#alike")
-        assert alike == expected_alike(table, probability), name
-
-
-def expected_alike(table, probability: float) -> str:
-    """Counted anew: scores lie between thresholds, those nearest in log-odds are taken together."""
-
-    def odds(p: float) -> float:
-        p = min(1 - 1e-9, max(1e-9, p))
-        return math.log(p / (1 - p))
-
-    edges = [1.0, *(row.threshold for row in table.rows), 0.0]
-    last = table.rows[0].holdout
-    totals = [
-        (0, 0),
-        *((row.holdout.tp, row.holdout.fp) for row in table.rows),
-        (last.melanomas, last.others),
-    ]
-    first = next(i for i in range(len(edges) - 1) if probability >= edges[i + 1])
-    end = first + 1
-
-    def images() -> int:
-        return sum(totals[end]) - sum(totals[first])
-
-    while images() < ALIKE and (first > 0 or end < len(edges) - 1):
-        up = odds(edges[first]) - odds(probability) if first > 0 else math.inf
-        down = odds(probability) - odds(edges[end]) if end < len(edges) - 1 else math.inf
-        if up <= down:
-            first -= 1
-        else:
-            end += 1
-    n, k, z = images(), totals[end][0] - totals[first][0], 1.959964
-    middle = (k / n + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * math.sqrt(k / n * (1 - k / n) / n + z**2 / (4 * n**2))
-    low, high = (0 if k == 0 else middle - half), (1 if k == n else middle + half)
-    return say("alike", images=n, melanomas=k, low=T.percent(low), high=T.percent(high))
+        measured = screener.manifest.models["student"].evidence.scores["holdout"]
+        found = neighbours(measured, probability)
+        assert text(page, "#alike") == say(
+            "alike",
+            images=found.images,
+            melanomas=found.positives,
+            low=T.percent(found.low),
+            high=T.percent(found.high),
+        )
 
 
 def test_the_overlay_can_be_taken_off_and_covers_what_was_judged(page, pictures):

@@ -125,7 +125,7 @@ def test_a_refusal_that_is_overridden_keeps_the_warning_and_shows_no_green(tmp_p
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_all_parts_are_written_in_each_language(page, upload, language):
     t = Texts(language)
-    found = page.on_load(language) | shown(page, upload(GREY), language=language)
+    found = page.on_load(language, 95, 2) | shown(page, upload(GREY), language=language)
     assert t("title") in unescape(found["header"])
     assert t("refer_title") in unescape(found["hero"])
     document = page.on_report(found["session"], language, 95, 2)["document"]
@@ -134,7 +134,7 @@ def test_all_parts_are_written_in_each_language(page, upload, language):
 
 
 def test_a_language_that_is_not_spoken_is_english_whole(page):
-    assert page.on_load("fr") == page.on_load("en")
+    assert page.on_load("fr", 95, 2) == page.on_load("en", 95, 2)
 
 
 @pytest.mark.parametrize("content", [b"", b"not an image"])
@@ -158,7 +158,7 @@ def test_an_emptied_or_wild_number_box_is_no_error(page, typed):
     ("typed", "says"), [(20.0, "landed"), (0.0, "landed"), (70.0, "landed_limit")]
 )
 def test_a_typed_threshold_lands_on_a_measured_one_and_says_so(page, typed, says):
-    answer = page.on_threshold(typed, "teacher", "melanoma", "en")
+    answer = page.on_threshold(typed, "teacher", "melanoma", "en", 95)
     table = page.manifest.models["teacher"].operating_table
     point = choose(table, answer["slider"] / 100)
     assert T.percent(point.threshold) in answer["landed"]
@@ -166,7 +166,9 @@ def test_a_typed_threshold_lands_on_a_measured_one_and_says_so(page, typed, says
 
 
 def test_an_emptied_threshold_says_what_to_type(page):
-    assert T("landed_empty") in page.on_threshold(None, "teacher", "melanoma", "en")["landed"]
+    answer = page.on_threshold(None, "teacher", "melanoma", "en", 90)
+    assert T("landed_empty") in answer["landed"]
+    assert answer["slider"] == 90
 
 
 def test_the_differential_lists_all_classes(page, upload):

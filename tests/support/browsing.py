@@ -13,8 +13,8 @@ FLAGS = (
     "--disable-component-update",
 )
 JUDGED = "body.judged .card.teacher:is(.refer, .no_referral)"
-LOADED = "#examples button[title]"
-"""A drawing has its name once the server has answered the load."""
+LOADED = "#footer p"
+"""Comes with the answer to the load."""
 PATIENCE = 90_000
 """Milliseconds that a step may take on a busy machine."""
 

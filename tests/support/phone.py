@@ -35,7 +35,7 @@ def write_coloured_weights(folder: Path) -> Path:
 
     Much blue it refuses. Logits: mel 4 - 8 green, bcc 8 blue - 2, nv 1, others 0.
     """
-    write_tiny_weights(folder, refusing=True, evidence=True)
+    write_tiny_weights(folder, refusing=True, evidence=True, elsewhere=True)
     path = folder / "student.onnx"
     model = onnx.load(path)
     for tensor in model.graph.initializer:

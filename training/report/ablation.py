@@ -14,11 +14,11 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
-from mel_demo.pictures.figures import COLOURS
 from training.files import write_json
 from training.learn.ablate import Cell
 from training.learn.run_folder import RunRecord, load_record, read_metrics
 from training.provenance import command, git_commit, now
+from training.report.plots import COLOURS
 
 _COMPARED = {
     "roc_auc": "melanoma ROC-AUC, higher is better",

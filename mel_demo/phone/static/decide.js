@@ -1,10 +1,11 @@
 /**
  * From a probability to a decision, and what such a decision was measured to cost. The counterpart
- * of mel_demo's operating_point. Pure: numbers in, numbers out.
+ * of mel_demo's operating_point and neighbours. Pure: numbers in, numbers out.
  */
 const ROUNDING = 1e-9;
 const CLOSE = 0.02; // target sensitivity, either way
 const Z = 1.959964; // 95 % intervals
+const LEAST = 5e-6; // scores have five digits: what was rounded to 0 or 1 lies within half of the last
 
 /** softmax(logits / temperature), in float64. */
 export function softmax(logits, temperature) {
@@ -43,27 +44,22 @@ export function decide({ probability, refused }, config, target) {
 }
 
 /**
- * What holdout images that scored like this one turned out to be.
- *
- * Thresholds cut the holdout scores into bins; bins are added on the side that is nearer in
- * log-odds until at least `images` are together.
- * @returns {{images: number, melanomas: number, low: number, high: number}} low, high: Wilson's 95 %
- *   interval of the share (1927, doi 10.2307/2276774)
+ * Of the `count` measured images that scored nearest to `probability` in log-odds, and all as far
+ * away as the last of them, how many were positive. The counterpart of mel_demo's neighbours.
+ * @param {{count: number, positive: number[], negative: number[]}} measured scores, 0 .. 1
+ * @returns {{images: number, positives: number, low: number, high: number}} low, high: Wilson's
+ *   95 % interval of the share (1927, doi 10.1080/01621459.1927.10502953)
  */
-export function alike(table, probability, images) {
-  const bins = binsOf(table);
-  let first = bins.findIndex((bin) => probability >= bin.low);
-  let last = first;
-  const found = { images: bins[first].images, melanomas: bins[first].melanomas };
+export function neighbours({ count, positive, negative }, probability) {
   const here = logOdds(probability);
-  while (found.images < images && (first > 0 || last < bins.length - 1)) {
-    const up = first > 0 ? logOdds(bins[first].high) - here : Infinity;
-    const down = last < bins.length - 1 ? here - logOdds(bins[last].low) : Infinity;
-    const bin = up <= down ? bins[--first] : bins[++last];
-    found.images += bin.images;
-    found.melanomas += bin.melanomas;
-  }
-  return { ...found, ...wilson(found.melanomas, found.images) };
+  const away = (score) => Math.round(Math.abs(logOdds(score) - here) * 1e9);
+  const [yes, no] = [positive.map(away), negative.map(away)];
+  const all = [...yes, ...no].sort((a, b) => a - b);
+  const reach = all[Math.min(count, all.length) - 1];
+  const within = (distances) => distances.filter((distance) => distance <= reach).length;
+  const positives = within(yes);
+  const images = positives + within(no);
+  return { images, positives, ...wilson(positives, images) };
 }
 
 /** Wilson's score interval of `part` of `whole`. */
@@ -74,16 +70,7 @@ export function wilson(part, whole) {
   return { low: part ? middle - half : 0, high: part < whole ? middle + half : 1 };
 }
 
-function binsOf({ rows, holdout }) {
-  const ends = [...rows, { threshold: 0, tp: holdout.melanomas, fp: holdout.others }];
-  return ends.map((row, i) => {
-    const above = ends[i - 1] ?? { threshold: 1, tp: 0, fp: 0 };
-    const melanomas = row.tp - above.tp;
-    return { low: row.threshold, high: above.threshold, melanomas, images: melanomas + row.fp - above.fp };
-  });
-}
-
 function logOdds(probability) {
-  const p = Math.min(1 - 1e-9, Math.max(1e-9, probability));
+  const p = Math.min(1 - LEAST, Math.max(LEAST, probability));
   return Math.log(p / (1 - p));
 }

@@ -1,5 +1,5 @@
 /** The result as a person sees it: verdict first, the picture, what the verdict costs, then details. */
-import { alike, decide } from "./decide.js";
+import { decide, neighbours } from "./decide.js";
 import { $, fill, icon, make } from "./dom.js";
 import { drawEvidence, evidenceStrength } from "./overlay.js";
 import { scorePlot } from "./score.js";
@@ -83,10 +83,13 @@ function showNumbers(result, config, threshold, words, first, texts) {
   const share = texts.percent(result.classes[first]);
   fill("#probability", words.probability);
   fill("#leading", `${texts.t(`dx_${first}`)}, ${share}`);
-  const { images, melanomas, low, high } = alike(config.table, result.probability, config.alike);
-  fill("#alike", texts.t("alike", {
-    images: texts.count(images), melanomas: texts.count(melanomas), low: texts.percent(low), high: texts.percent(high),
-  }));
+  $("#alike").hidden = !config.neighbours;
+  if (config.neighbours) {
+    const { images, positives, low, high } = neighbours(config.neighbours, result.probability);
+    fill("#alike", texts.t("alike", {
+      images: texts.count(images), melanomas: texts.count(positives), low: texts.percent(low), high: texts.percent(high),
+    }));
+  }
   const plot = $("#score");
   plot.hidden = !config.distribution;
   if (!config.distribution) return;
