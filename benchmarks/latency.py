@@ -52,7 +52,7 @@ EXPLAINED = {
 
 @dataclass
 class Served:
-    """Bytes to overlays through mel_demo, each model run once."""
+    """Bytes to overlays through mel_demo, each model run once; the pair's models and no others."""
 
     screener: Screener
 
@@ -166,7 +166,8 @@ def main(
     models = []
     for key, spec in screener.manifest.models.items():
         if key not in ("teacher", "student"):
-            continue  # what torch has no counterpart of
+            del screener.models[key]  # what torch has no counterpart of
+            continue
         network = load_run(runs / key)[0] if runs else _random(spec)
         models.append((spec, network, REFERENCE(network, [head_of(network).target_layer()])))
     ways = {

@@ -20,6 +20,8 @@ from mel_demo.ui.view import EXAMPLES
 
 PRESETS = (1, 2, 11)
 """Prevalences in percent with a button of their own."""
+DRAWINGS = "/drawings"
+"""Where the server has the drawings to try the page with."""
 TRANSLATIONS = gr.I18n(**{language: catalogue(language) for language in LANGUAGES})
 _REAR_CAMERA = {"video": {"facingMode": {"ideal": "environment"}}}
 _tr = TRANSLATIONS
@@ -93,6 +95,9 @@ class Layout:
             samples_per_page=len(EXAMPLES),
             elem_id="examples",
         )
+        # Gradio would name its own copies, by their place on the server's disk.
+        for (sample,), path in zip(self.parts["examples"].samples, EXAMPLES, strict=True):
+            sample |= {"path": path.name, "url": f"{DRAWINGS}/{path.name}"}
 
     def _verdicts(self) -> None:
         self._html("hero")
