@@ -8,7 +8,7 @@ import os
 import sys
 
 from mel_demo.errors import MelDemoError
-from mel_demo.ui.page import build, launch_options
+from mel_demo.ui.serving import serve
 
 if os.environ.get("SPACES_ZERO_GPU"):
     import spaces
@@ -20,7 +20,6 @@ if os.environ.get("SPACES_ZERO_GPU"):
 
 if __name__ == "__main__":
     try:
-        demo = build()
+        serve()
     except MelDemoError as error:
         sys.exit(f"Error: {error}")
-    demo.launch(**launch_options())

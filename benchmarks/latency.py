@@ -52,7 +52,7 @@ EXPLAINED = {
 
 @dataclass
 class Served:
-    """Bytes to overlays through mel_demo, each model run once."""
+    """Bytes to overlays through mel_demo, each model run once; the pair's models and no others."""
 
     screener: Screener
 
@@ -154,19 +154,23 @@ def main(
     ] = None,
     repeats: Annotated[int, typer.Option(min=1, help="Rounds over all images.")] = 10,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads of either way; default: all cores.")
+        int | None, typer.Option(min=1, help="Threads of torch; default: all cores.")
     ] = None,
+    served_threads: Annotated[
+        int, typer.Option(min=1, help="Threads of the served way; the server gives a visitor one.")
+    ] = 1,
     output: Annotated[Path, typer.Option(help="JSON to write.")] = HERE / "latency.json",
 ) -> None:
     """Measure the served path beside torch and pytorch-grad-cam."""
     uploads = uploads_of(images)
     threads = threads or provenance.cores()
     torch.set_num_threads(threads)
-    screener = Screener(weights, threads)
+    screener = Screener(weights, served_threads)
     models = []
     for key, spec in screener.manifest.models.items():
         if key not in ("teacher", "student"):
-            continue  # what torch has no counterpart of
+            del screener.models[key]  # what torch has no counterpart of
+            continue
         network = load_run(runs / key)[0] if runs else random_network(spec)
         models.append((spec, network, REFERENCE(network, [head_of(network).target_layer()])))
     ways = {
@@ -195,7 +199,7 @@ def main(
     console.print(table)
     setting = {
         "machine": provenance.describe(),
-        "threads": threads,
+        "threads": {"served": served_threads, "torch": threads},
         "python": sys.version.split()[0],
         "torch": torch.__version__,
         "images": len(uploads),

@@ -198,22 +198,16 @@ def _format_of(output: str | None) -> Format:
 
 @app.command()
 def serve(
-    host: Annotated[str, typer.Option(help="0.0.0.0 lets other machines in.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="0.0.0.0 or :: lets other machines in.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="TCP port.")] = 7860,
     weights: Weights = None,
 ) -> None:
-    """Start the page; ends with Ctrl+C."""
-    screener = Screener(weights)
+    """Start the page; ends with Ctrl+C or SIGTERM."""
+    screener = Screener(weights, threads=1)  # a core each for as many visitors
     # Gradio takes seconds to import: not for --help, not where the weights do not fit.
-    from mel_demo.ui.page import build, launch_options
+    from mel_demo.ui.serving import serve as serve_page
 
-    listening = {"server_name": host, "server_port": port}
-    try:
-        build(screener).launch(**launch_options() | listening)
-    except OSError as error:
-        raise SettingError(
-            f"The page cannot listen on {host}:{port}: {error} Choose another --port or --host."
-        ) from error
+    serve_page(screener, host, port)
 
 
 @app.command()

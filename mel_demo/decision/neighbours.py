@@ -5,6 +5,7 @@ probability says in percent, and rests on counting alone. Like is near in log-od
 2 % lie as far apart as 98 % and 99 %.
 """
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import Literal
@@ -64,6 +65,7 @@ def neighbours(
     return Neighbours(len(near), sum(near), low, high, _beyond(scores, here))
 
 
+@functools.lru_cache(20_000)  # of the measured scores, again and again
 def log_odds(probability: float) -> float:
     """log(p / (1 - p)); 0 and 1 count as what five digits round to them."""
     inside = min(max(probability, _LEAST), 1 - _LEAST)

@@ -2,6 +2,7 @@
 both maps."""
 
 import os
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from mel_demo.images import MAX_BYTES
 from mel_demo.screening import Screener
 from mel_demo.ui import case
 from mel_demo.ui.case import SHOWN_MODELS, Setting
-from mel_demo.ui.upload import image_input
+from mel_demo.ui.queueing import of_models
+from mel_demo.ui.upload import image_input, picture_output
 
 ABOUT = (
     "Judge one dermoscopy image (skin seen through a dermatoscope, not a plain photograph) for "
@@ -31,8 +33,9 @@ ABOUT = (
 )
 
 
-def add_screen(screener: Screener) -> None:
-    """The endpoint, inside an open gr.Blocks; its components show nowhere."""
+def add_screen(screener: Screener, turn: AbstractContextManager) -> None:
+    """The endpoint, inside an open gr.Blocks; its components show nowhere. ``turn``: held while
+    the models run."""
 
     def screen(image: Path | bytes | None, target_sensitivity: float) -> tuple[Any, ...]:
         """What /screen and the MCP tool answer; a caller is told what is wrong with what it sent.
@@ -43,22 +46,24 @@ def add_screen(screener: Screener) -> None:
         """
         if image is None:
             raise gr.Error("No image was given: send one file.", print_exception=False)
-        try:
-            setting = Setting(operating_point.check_target(target_sensitivity))
-            judged = case.judge(screener, image)
-        except MelDemoError as error:
-            raise gr.Error(str(error), print_exception=False) from error
-        readings = case.read(screener, setting)
-        found = case.decide(judged.screening, readings, setting, judged.silent)
-        answer = case.as_json(screener, judged, readings, found, setting)
-        maps = case.draw_overlays(screener, judged)
-        return answer, *(maps[key] for key in SHOWN_MODELS)
+        with turn:
+            try:
+                setting = Setting(operating_point.check_target(target_sensitivity))
+                judged = case.judge(screener, image)
+            except MelDemoError as error:
+                raise gr.Error(str(error), print_exception=False) from error
+            readings = case.read(screener, setting)
+            found = case.decide(judged.screening, readings, setting, judged.silent)
+            answer = case.as_json(screener, judged, readings, found, setting)
+            maps = case.draw_overlays(screener, judged)
+            # Thin coloured lines on skin: with colours at half the resolution they would fray.
+            return answer, *(case.as_jpeg(maps[key], 90, "4:4:4") for key in SHOWN_MODELS)
 
     image = image_input(visible=False, label="image")
     target = gr.Number(DEFAULT_TARGET, visible=False, label="target_sensitivity")
     outputs = [
         gr.JSON(visible=False, label="screening"),
-        *(gr.Image(visible=False, label=f"{key} map", format="png") for key in SHOWN_MODELS),
+        *(picture_output(visible=False, label=f"{key} map") for key in SHOWN_MODELS),
     ]
     gr.Button(visible=False).click(
         screen,
@@ -66,7 +71,7 @@ def add_screen(screener: Screener) -> None:
         outputs=outputs,
         api_name="screen",
         api_description=ABOUT,
-        concurrency_limit=2,
+        **of_models(),
     )
 
 

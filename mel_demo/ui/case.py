@@ -63,12 +63,14 @@ class Judged:
 
     ``milliseconds``: from the file to the verdict. ``insisted``: the person wants an answer on an
     image that was refused. ``jpeg``: the image where ``screening`` holds none, see ``kept``.
+    ``setting``: what the page first showed it at.
     """
 
     screening: Screening
     milliseconds: float
     insisted: bool = False
     jpeg: bytes = b""
+    setting: Setting | None = None
 
     def kept(self) -> "Judged":
         """The same for a session to hold: the image as a JPEG file, a tenth of the memory."""
@@ -81,6 +83,14 @@ class Judged:
         if self.jpeg:
             return np.asarray(Image.open(io.BytesIO(self.jpeg)))
         return self.screening.image
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the image as shown; decodes nothing."""
+        if self.jpeg:
+            return Image.open(io.BytesIO(self.jpeg)).size
+        height, width, _ = self.screening.image.shape
+        return width, height
 
     @property
     def silent(self) -> bool:
@@ -158,44 +168,38 @@ def spoken_for(probabilities: tuple[float, ...], looking_for: str) -> int:
     return max((MELANOMA, *OTHER_CANCERS), key=lambda index: probabilities[index])
 
 
-def frame(screener: Screener, image: np.ndarray) -> tuple[int, int, int, int]:
-    """The part of an image that is judged: (left, top, right, bottom) in pixels."""
-    ratio = screener.manifest.models["teacher"].preprocessing.max_aspect_ratio
-    return crop_box(image.shape[1], image.shape[0], ratio)
+def frame(screener: Screener, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """The part of an image of (width, height) that is judged: (left, top, right, bottom)."""
+    return crop_box(*size, screener.manifest.models["teacher"].preprocessing.max_aspect_ratio)
 
 
-def draw_maps(
-    screener: Screener, judged: Judged, indices: Mapping[str, int]
-) -> dict[str, np.ndarray]:
-    """Bands of every model of ``indices`` for its class, uint8 RGBA of the image's size."""
-    image = judged.image
-    size = image.shape[1], image.shape[0]
-    drawn = {}
-    for key, index in indices.items():
-        prediction = judged.screening.predictions[key]
-        strength = evidence_strength(prediction.probabilities[index])
-        drawn[key] = bands(size, prediction.evidence[index], frame(screener, image), strength)
-    return drawn
+def draw_map(screener: Screener, judged: Judged, key: str, index: int) -> np.ndarray:
+    """Bands of a model's evidence of a class, uint8 RGBA of the image's size."""
+    prediction = judged.screening.predictions[key]
+    strength = evidence_strength(prediction.probabilities[index])
+    box = frame(screener, judged.size)
+    return bands(judged.size, prediction.evidence[index], box, strength)
 
 
 def draw_overlays(screener: Screener, judged: Judged) -> dict[str, np.ndarray]:
-    """Every model's evidence of melanoma over the image, uint8 RGB by key: for API and report."""
-    image = judged.image
+    """Evidence of melanoma over the image by both models set side by side, uint8 RGB by key: for
+    API and report."""
+    image, predictions = judged.image, judged.screening.predictions
     return {
         key: overlay(
             image,
-            prediction.evidence[MELANOMA],
-            frame(screener, image),
-            evidence_strength(prediction.melanoma_probability),
+            predictions[key].evidence[MELANOMA],
+            frame(screener, judged.size),
+            evidence_strength(predictions[key].melanoma_probability),
         )
-        for key, prediction in judged.screening.predictions.items()
+        for key in SHOWN_MODELS
     }
 
 
-def as_jpeg(rgb: np.ndarray) -> bytes:
+def as_jpeg(rgb: np.ndarray, quality: int = 88, subsampling: str = "4:2:0") -> bytes:
     """uint8 (height, width, 3) as a JPEG file."""
     file = io.BytesIO()
-    Image.fromarray(rgb).save(file, "JPEG", quality=88)
+    Image.fromarray(rgb).save(file, "JPEG", quality=quality, subsampling=subsampling)
     return file.getvalue()
 
 

@@ -1,48 +1,44 @@
 """The page: its layout, and which event redraws what.
 
 An upload runs the models once and keeps their answers in the session; every other control looks
-up another row of the operating table and redraws what depends on it (``view``).
+up another row of the operating table and redraws what depends on it (``view``). A handler answers
+with the parts that it changes and no others: Gradio builds anew what it is told to leave alone.
 """
 
 import functools
-import math
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from markupsafe import escape
-from starlette.middleware import Middleware
 
 from mel_demo.decision import operating_point
-from mel_demo.decision.operating_point import DEFAULT_TARGET, MAX_TARGET, MIN_TARGET, OperatingPoint
-from mel_demo.decision.prevalence import DEFAULT_PREVALENCE, MAX_PREVALENCE, MIN_PREVALENCE
+from mel_demo.decision.operating_point import DEFAULT_TARGET
+from mel_demo.decision.prevalence import DEFAULT_PREVALENCE
 from mel_demo.errors import MelDemoError
-from mel_demo.images import MAX_BYTES
-from mel_demo.manifest import MELANOMA
-from mel_demo.phone.serve import routes as phone_routes
+from mel_demo.inference import cores
 from mel_demo.screening import Screener
 from mel_demo.texts import LANGUAGES, Texts, catalogue
-from mel_demo.ui import case, scripts, verdict, view
-from mel_demo.ui.api import add_screen, routes as api_routes
+from mel_demo.ui import case, controls, scripts, verdict, view
+from mel_demo.ui.api import add_screen
 from mel_demo.ui.case import SHOWN_MODELS, Judged, Setting
-from mel_demo.ui.drawings import EXAMPLES, routes as drawing_routes
-from mel_demo.ui.early import EarlyScript
-from mel_demo.ui.layout import PRESETS, TRANSLATIONS, Layout
-from mel_demo.ui.lean import Lean
+from mel_demo.ui.drawings import EXAMPLES
+from mel_demo.ui.layout import PRESETS, Layout
 from mel_demo.ui.many import Many
-from mel_demo.ui.theme import HEAD, STYLES, theme
+from mel_demo.ui.queueing import close_to_strangers, of_models, tune
 
 TITLE = catalogue(LANGUAGES[0])["title"]
 FILES_SECONDS, SESSION_SECONDS = 600, 3600
 """How long an upload's copy, and a session's numbers and picture, stay on the server."""
+SETTINGS_KEPT = 64
+"""Whose drawings are kept for the next visitor, some hundred kilobytes each."""
 CONTROLS = (100 * DEFAULT_TARGET, 100 * DEFAULT_PREVALENCE)
 """Where the sliders stand at first: target sensitivity and prevalence, in percent."""
 FIRST = ("header", "hero", "examples", "cards", "price", "threshold", "many")
 """Parts that are there before the server has answered the load."""
-CHANGED = ("session", "shown", "hero", "insist", "report", "document", "landed")
-"""Parts that handlers change beside those of ``view``."""
 
 
 class Page:
@@ -57,99 +53,123 @@ class Page:
         self.many = Many(screener)
         # Of many classes: what each can do is Gradio's to know.
         self.parts: dict[str, Any] = {}
-        self._outputs: list[gr.components.Component] = []
+        self._of_setting = functools.lru_cache(SETTINGS_KEPT)(self._draw_setting)
+        self._of_language = functools.lru_cache(len(LANGUAGES))(self._draw_language)
+        # More at a time than there are cores would only need the memory of more.
+        self._turn = threading.BoundedSemaphore(cores())
 
     def build(self) -> gr.Blocks:
         """Components and events; nothing is launched."""
         with gr.Blocks(
             title=TITLE, analytics_enabled=False, delete_cache=(FILES_SECONDS // 2, FILES_SECONDS)
         ) as blocks:
-            start = self.on_target(100 * DEFAULT_TARGET, SHOWN_MODELS[0], "melanoma")
-            start |= self.on_load(None, *CONTROLS)
+            costs = self._of_setting(Texts().language, Setting())
+            answer = view.of_verdict(Texts(), self.screener, None, Setting())
+            image = view.of_image(Texts(), self.screener, None, Setting())
+            load = self.on_load(None, *CONTROLS)
+            start = load | self.on_target(100 * DEFAULT_TARGET, SHOWN_MODELS[0], "melanoma")
             offers = case.has_skin_cancer(self.manifest), case.has_external(self.manifest)
             # The rest comes with the answer to the load: here it would be sent twice.
             first = {name: start[name] for name in FIRST}
             self.parts = Layout(first, SESSION_SECONDS, offers, self.many).parts
-            # No control: no answer is to take it from under a hand that drags or types. And no
-            # upload: an output is made anew by its class, without our own preprocess.
-            shown = {*start, *CHANGED} - {"threshold"}
-            self._outputs = [self.parts[name] for name in shown & self.parts.keys()]
-            self._listen(blocks)
-            add_screen(self.screener)
-        # Gradio looks for work a thousand times a second; a person does not notice a fiftieth.
-        blocks.queue()._queue.sleep_when_free = 0.02
+            self._listen(blocks, load, costs, answer, image)
+            add_screen(self.screener, self._turn)
+        tune(blocks)
+        close_to_strangers(blocks)
         return blocks
 
-    def on_load(self, language: str | None, *controls: Any) -> dict[str, Any]:
+    def _draw_setting(self, language: str, setting: Setting) -> dict[str, Any]:
+        """``view.of_setting`` as it is sent."""
+        parts = view.of_setting(Texts(language), self.screener, setting)
+        return {name: _plain(value) for name, value in parts.items()}
+
+    def _draw_language(self, language: str) -> dict[str, Any]:
+        return view.of_language(Texts(language), self.screener)
+
+    def on_load(self, language: str | None, *values: Any) -> dict[str, Any]:
         """The whole page in the reader's language, before there is an image."""
-        t, setting = Texts(language), self._setting(*controls)
+        t, setting = Texts(language), controls.setting(self.manifest, *values)
         return {
             "hero": verdict.empty(t),
             "many": self.many.welcome(t),
-            **view.of_language(t, self.screener),
-            **view.of_setting(t, self.screener, None, setting),
+            **self._of_language(t.language),
+            **self._of_setting(t.language, setting),
+            **view.of_verdict(t, self.screener, None, setting),
             **view.of_image(t, self.screener, None, setting),
         }
 
     def on_image(
-        self, source: Path | bytes | None, language: str, index: int, *controls: Any
+        self, source: Path | bytes | None, language: str, index: int, *values: Any
     ) -> dict[str, Any]:
         """Judge a new image, or say why it cannot be judged; the setting stays either way."""
-        t, setting = Texts(language), self._setting(*controls, index=index)
+        t, setting = Texts(language), controls.setting(self.manifest, *values, index=index)
         judged, hero = None, verdict.empty(t)
-        if source is not None:
-            try:
-                judged = case.judge(self.screener, source)
-            except MelDemoError as error:
-                hero = verdict.problem(t, str(error))
-        return {
-            "session": judged.kept() if judged else None,
-            "shown": judged is not None,
-            "hero": hero,
-            "insist": gr.update(visible=judged is not None and judged.silent),
-            "report": gr.update(interactive=judged is not None and not judged.silent),
-            **view.of_setting(t, self.screener, judged, setting),
-            **view.of_image(t, self.screener, judged, setting),
-        }
+        with self._turn:
+            if source is not None:
+                try:
+                    judged = replace(case.judge(self.screener, source).kept(), setting=setting)
+                except MelDemoError as error:
+                    hero = verdict.problem(t, str(error))
+            return {
+                "session": judged,
+                "shown": judged is not None,
+                "hero": hero,
+                "insist": gr.update(visible=judged is not None and judged.silent),
+                "report": gr.update(interactive=judged is not None and not judged.silent),
+                **view.of_verdict(t, self.screener, judged, setting),
+                **view.of_image(t, self.screener, judged, setting),
+            }
+
+    def on_judged(self, judged: Judged | None, language: str, *values: Any) -> dict[str, Any]:
+        """The answer again where a control was moved while the models ran: it has the last word."""
+        setting = controls.setting(self.manifest, *values)
+        if judged is None or judged.setting is None:
+            return {}
+        if setting == replace(judged.setting, index=setting.index):
+            return {}
+        return view.of_verdict(Texts(language), self.screener, judged, setting)
 
     def on_setting(
-        self, judged: Judged | None, was_shown: bool, language: str, *controls: Any
+        self, judged: Judged | None, was_shown: bool, language: str, *values: Any
     ) -> dict[str, Any]:
         """What the controls change: target sensitivity and prevalence in percent, what to look
         for, and where it was measured. Runs no model."""
-        t, setting = Texts(language), self._setting(*controls)
-        parts = view.of_setting(t, self.screener, judged, setting)
+        t, setting = Texts(language), controls.setting(self.manifest, *values)
+        parts = {
+            **self._of_setting(t.language, setting),
+            **view.of_verdict(t, self.screener, judged, setting),
+        }
         if judged is None and was_shown:
             parts["hero"] = verdict.forgotten(t)
         return parts
 
     def on_class(
-        self, judged: Judged | None, language: str, index: int, *controls: Any
+        self, judged: Judged | None, language: str, index: int, *values: Any
     ) -> dict[str, Any]:
         """The maps of another diagnosis. Runs no model: all maps came with the verdict."""
-        setting = self._setting(*controls, index=index)
+        setting = controls.setting(self.manifest, *values, index=index)
         return view.of_image(Texts(language), self.screener, judged, setting)
 
     def on_insist(
-        self, judged: Judged | None, language: str, index: int, *controls: Any
+        self, judged: Judged | None, language: str, index: int, *values: Any
     ) -> dict[str, Any]:
         """The answer on an image that was refused, because the person wants it."""
         if judged is None:
             return {"hero": verdict.forgotten(Texts(language))}
-        t, setting = Texts(language), self._setting(*controls, index=index)
+        t, setting = Texts(language), controls.setting(self.manifest, *values, index=index)
         judged = replace(judged, insisted=True)
         return {
             "session": judged,
             "insist": gr.update(visible=False),
             "report": gr.update(interactive=True),
-            **view.of_setting(t, self.screener, judged, setting),
+            **view.of_verdict(t, self.screener, judged, setting),
             **view.of_image(t, self.screener, judged, setting),
         }
 
     def on_target(self, percent: float, key: str, looking_for: str) -> dict[str, Any]:
         """The threshold of this model at a target sensitivity, both in percent, for its box."""
         table = self.manifest.models[key].target(looking_for).operating_table
-        point = operating_point.choose(table, _target(percent))
+        point = operating_point.choose(table, controls.target(percent))
         return {"threshold": round(100 * point.threshold, 4)}
 
     def on_threshold(
@@ -164,7 +184,7 @@ class Page:
         table = self.manifest.models[key].target(looking_for).operating_table
         wanted = min(max(percent / 100, 0), 1)
         found = operating_point.choose_by_threshold(table, wanted)
-        target = _slider_value(found.target_sensitivity)
+        target = controls.slider_value(found.target_sensitivity)
         point = operating_point.choose(table, target / 100)
         said = t(
             "landed" if point.index == found.index else "landed_limit",
@@ -183,74 +203,72 @@ class Page:
             )
             for key in SHOWN_MODELS
         ]
-        nearest = min(points, key=lambda point: _distance(point, *tap, source))
-        return {"slider": _slider_value(nearest.target_sensitivity)}
+        nearest = min(points, key=lambda point: controls.distance(point, *tap, source))
+        return {"slider": controls.slider_value(nearest.target_sensitivity)}
 
-    def on_report(self, judged: Judged | None, language: str, *controls: Any) -> dict[str, Any]:
+    def on_report(self, judged: Judged | None, language: str, *values: Any) -> dict[str, Any]:
         """The report as one HTML document, which never touches the server's disk."""
         t = Texts(language)
         if judged is None:
             return {"hero": verdict.forgotten(t), "document": ""}
-        setting = self._setting(*controls)
+        setting = controls.setting(self.manifest, *values)
         return {"document": view.report_of(t, self.screener, judged, setting)}
 
-    def _setting(
+    def _listen(
         self,
-        percent: float,
-        prevalence: float,
-        looking_for: str = "melanoma",
-        source: str = "holdout",
-        *,
-        index: int = MELANOMA,
-    ) -> Setting:
-        """What the controls say; number boxes can be left empty or out of range, and a client may
-        ask for what these weights were not measured for."""
-        low, high = 100 * MIN_PREVALENCE, 100 * MAX_PREVALENCE
-        if looking_for != "skin_cancer" or not case.has_skin_cancer(self.manifest):
-            looking_for = "melanoma"
-        if source != "external" or not case.has_external(self.manifest):
-            source = "holdout"
-        prevalence = _within(prevalence, low, high, 100 * DEFAULT_PREVALENCE) / 100
-        return Setting(_target(percent), prevalence, looking_for, source, index)
-
-    def _listen(self, blocks: gr.Blocks) -> None:
+        blocks: gr.Blocks,
+        load: Iterable[str],
+        costs: Iterable[str],
+        answer: Iterable[str],
+        image: Iterable[str],
+    ) -> None:
+        """Events, with the names of the parts that ``view`` redraws for each."""
+        # No control among them: no answer is to take it from under a hand that drags or types. And
+        # no upload: an output is made anew by its class, without our own preprocess.
         part = self.parts
+        seen = ["session", "hero", "insist", "report", *answer, *image]
         sliders = [part["slider"], part["prevalence"]]
-        controls = [*sliders, part["looking_for"], part["source"]]
+        settings = [*sliders, part["looking_for"], part["source"]]
         language = part["language"]
-        image_inputs = [language, part["class"], *controls]
+        image_inputs = [language, part["class"], *settings]
         quiet: dict[str, Any] = {"api_visibility": "private"}
         silent = {"show_progress": "hidden", "queue": False, **quiet}
-        quick = {"outputs": self._outputs, **silent}
         redraw = {
             "fn": self._to_parts(self.on_setting),
-            "inputs": [part["session"], part["shown"], language, *controls],
-            **quick,
+            "inputs": [part["session"], part["shown"], language, *settings],
+            "outputs": self._named("hero", *costs, *answer),
+            **silent,
         }
         redraw_maps = {
             "fn": self._to_parts(self.on_class),
             "inputs": [part["session"], *image_inputs],
-            **quick,
+            "outputs": self._named(*image),
+            **silent,
         }
         # In the browser, at once: an answer of the server would undo what a quick hand has set.
         started = blocks.load(
             fn=None, inputs=sliders, outputs=[*sliders, language], js=scripts.START, **quiet
         )
         kept = [part["upload"], part["looking_for"], part["source"]]
-        started.then(self._to_parts(self.on_load), inputs=[language, *controls], **quick).then(
-            fn=None, inputs=kept, outputs=kept, js=scripts.RESTORE, **quiet
-        )
+        started.then(
+            self._to_parts(self.on_load), [language, *settings], self._named(*load), **silent
+        ).then(fn=None, inputs=kept, outputs=kept, js=scripts.RESTORE, **quiet)
         part["taps"].apply(fn=None, inputs=kept, js=scripts.KEEP, **quiet)
         part["taps"].clear(fn=None, js="() => null", outputs=part["upload"], **quiet)
         part["upload"].change(
             self._to_parts(self.on_image),
             inputs=[part["upload"], *image_inputs],
-            outputs=self._outputs,
+            outputs=self._named("shown", *seen),
             show_progress="hidden",
             trigger_mode="always_last",
-            concurrency_limit=2,
+            **of_models(),
             **quiet,
-        ).then(**redraw)  # The slider may have moved while the models ran: it has the last word.
+        ).then(
+            self._to_parts(self.on_judged),
+            inputs=[part["session"], language, *settings],
+            outputs=self._named("hero", *answer),
+            **silent,
+        )
         # Not gr.Examples: its answer is an update, and then Gradio makes the upload anew by class.
         part["taps"].select(
             self._on_drawing,
@@ -258,7 +276,7 @@ class Page:
             show_progress="hidden",
             **quiet,
         )
-        for control in controls:
+        for control in settings:
             control.change(**redraw, trigger_mode="always_last")
         for control in sliders:
             control.change(fn=None, inputs=sliders, js=scripts.REMEMBER, **quiet)
@@ -286,10 +304,16 @@ class Page:
         )
         part["taps"].click(self._on_tap, inputs=kept[1:], outputs=part["slider"], **silent)
         part["insist"].click(
-            self._to_parts(self.on_insist), inputs=[part["session"], *image_inputs], **quick
+            self._to_parts(self.on_insist),
+            inputs=[part["session"], *image_inputs],
+            outputs=self._named(*seen),
+            **silent,
         )
         part["report"].click(
-            self._to_parts(self.on_report), inputs=[part["session"], language, *controls], **quick
+            self._to_parts(self.on_report),
+            inputs=[part["session"], language, *settings],
+            outputs=self._named("hero", "document"),
+            **silent,
         ).then(fn=None, inputs=part["document"], js=scripts.SAVE, **quiet)
         part["link"].click(fn=None, js=scripts.COPY, **quiet)
         part["preset"].click(
@@ -300,7 +324,7 @@ class Page:
                 fn=None, js=f"() => {percent}", outputs=part["prevalence"], **quiet
             )
 
-        self.many.listen(part, controls, self._setting)
+        self.many.listen(part, settings, functools.partial(controls.setting, self.manifest))
 
     def _on_tap(self, looking_for: str, source: str, event: gr.EventData) -> float:
         return self.on_roc(looking_for, source, event)["slider"]
@@ -313,9 +337,14 @@ class Page:
 
         @functools.wraps(handler)
         def answer(*given: Any) -> dict:
-            return {self.parts[name]: _plain(value) for name, value in handler(*given).items()}
+            parts = {self.parts[name]: _plain(value) for name, value in handler(*given).items()}
+            return parts or gr.skip()
 
         return answer
+
+    def _named(self, *names: str) -> list[gr.components.Component]:
+        """The parts of these names, each once."""
+        return [self.parts[name] for name in dict.fromkeys(names)]
 
 
 def _plain(value: Any) -> Any:
@@ -325,62 +354,3 @@ def _plain(value: Any) -> Any:
 
 def _note(said: str) -> str:
     return f'<p class="muted" role="status">{escape(said)}</p>'
-
-
-def _target(percent: float) -> float:
-    """The slider's target sensitivity in 0..1."""
-    return _within(percent, 100 * MIN_TARGET, 100 * MAX_TARGET, 100 * DEFAULT_TARGET) / 100
-
-
-def _within(given: Any, low: float, high: float, otherwise: float) -> float:
-    """``given`` as the nearest number of low..high; ``otherwise`` where it is none."""
-    try:
-        number = float(given)
-    except (TypeError, ValueError):
-        return otherwise
-    return min(max(number, low), high) if math.isfinite(number) else otherwise
-
-
-def _slider_value(target: float) -> float:
-    """A target sensitivity in percent, on a step of the slider that selects the same row.
-
-    Rounded down: a tenth of a percent less asks for no melanoma fewer, one more might for one more.
-    """
-    return math.floor(1000 * target + 1e-6) / 10
-
-
-def _distance(
-    point: OperatingPoint, false_alarm_rate: float, sensitivity: float, split: str
-) -> float:
-    """How far a point's mark lies from a place in the ROC figure of a split."""
-    counts = getattr(point.row, split)
-    return math.dist(
-        (counts.fp / counts.others, counts.tp / counts.melanomas), (false_alarm_rate, sensitivity)
-    )
-
-
-def build(screener: Screener | None = None) -> gr.Blocks:
-    """The page on ``screener``, or on the default weights (ManifestError, WeightsError)."""
-    return Page(screener or Screener()).build()
-
-
-def launch_options() -> dict[str, Any]:
-    """What ``Blocks.launch`` is given everywhere: look, language, privacy and limits."""
-    return {
-        "theme": theme(),
-        "css_paths": STYLES,
-        "head": HEAD,
-        "i18n": TRANSLATIONS,
-        "footer_links": ["api"],
-        "pwa": False,
-        "app_kwargs": {
-            "routes": [*api_routes(), *drawing_routes(), *phone_routes()],
-            "middleware": [Middleware(Lean), Middleware(EarlyScript)],
-        },
-        "run_history": False,
-        "share": False,
-        "enable_monitoring": False,
-        # Above our own limit, so that the page's own message is the one that is read.
-        "max_file_size": 2 * MAX_BYTES,
-        "show_error": True,
-    }

@@ -1,4 +1,5 @@
-"""The image input: hands over the uploaded file as it is, before anything has decoded it.
+"""The image input hands over the uploaded file before anything has decoded it; the picture output
+takes a file that is encoded already.
 
 gr.Image opens, turns and converts an upload itself, so that limits would be checked too late and
 damaged files would fail with its own messages; ``mel_demo.images.open_image`` does all that.
@@ -10,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-
-from mel_demo.errors import NotAnImageError
+from gradio.data_classes import ImageData
+from gradio.processing_utils import save_bytes_to_cache
 
 
 def image_input(**options: Any) -> gr.Image:
@@ -30,10 +31,27 @@ def _file_of(payload: Any) -> Path | bytes | None:
     if payload.path:
         return Path(payload.path)
     if payload.url and not payload.url.startswith("data:"):
-        raise NotAnImageError(
-            "A picture is not fetched from an address. Send the file itself, or a data URL of it."
+        raise gr.Error(
+            "A picture is not fetched from an address. Send the file itself, or a data URL of it.",
+            print_exception=False,
         )
     try:
         return base64.b64decode((payload.url or "").partition(",")[2], validate=True)
     except binascii.Error as error:
-        raise NotAnImageError("The picture did not arrive whole. Send it again.") from error
+        raise gr.Error(
+            "The picture did not arrive whole. Send it again.", print_exception=False
+        ) from error
+
+
+def picture_output(**options: Any) -> gr.Image:
+    """A gr.Image whose handlers answer with the bytes of a JPEG file."""
+    component = gr.Image(format="jpeg", **options)
+
+    def keep(content: bytes | None) -> ImageData | None:
+        if content is None:
+            return None
+        path = save_bytes_to_cache(content, "map.jpg", cache_dir=component.GRADIO_CACHE)
+        return ImageData(path=path, mime_type="image/jpeg", orig_name="map.jpg")
+
+    component.postprocess = keep  # type: ignore[method-assign, assignment]
+    return component

@@ -116,33 +116,49 @@ def _leading(t: Texts, verdict: Verdict) -> str:
 
 def preview(judged: Judged) -> Markup:
     """The image by itself, for the upload to show where the browser cannot draw the file."""
-    return Markup('<img alt="" src="{}">').format(_uri("jpeg", case.as_jpeg(judged.image)))
+    return Markup('<img alt="" src="{}">').format(_uri("jpeg", judged.jpeg))
 
 
-def pictures(t: Texts, screener: Screener, judged: Judged | None, setting: Setting) -> str:
-    """The image with its frame and both models' evidence, of one size; "" without a verdict."""
-    if judged is None or judged.silent:
-        return ""
-    predictions = judged.screening.predictions
+class Pictures:
+    """The pictures of one judged image, each drawn and encoded once however often it is shown.
+
+    ``judged``: as a session keeps it, with its image as JPEG.
+    """
+
+    def __init__(self, screener: Screener, judged: Judged) -> None:
+        self.screener, self.judged = screener, judged
+        self.image = _uri("jpeg", judged.jpeg)
+        self._maps: dict[tuple[str, int], tuple[str, bool]] = {}
+
+    def map(self, key: str, index: int) -> tuple[str, bool]:
+        """A model's evidence of a class to be laid over the image, and whether there is any."""
+        if (key, index) not in self._maps:
+            drawn = case.draw_map(self.screener, self.judged, key, index)
+            marked = bool((drawn[..., :3] > 0).any())
+            self._maps[key, index] = _uri("webp", encoded(drawn)), marked
+        return self._maps[key, index]
+
+
+def pictures(t: Texts, shown: Pictures, setting: Setting) -> Markup:
+    """The image with its frame and both models' evidence, of one size."""
+    predictions = shown.judged.screening.predictions
     indices = {
         key: case.spoken_for(predictions[key].probabilities, setting.looking_for)
         for key in SHOWN_MODELS
     }
-    return drawn(t, screener, judged, indices, whole=True)
+    return drawn(t, shown, indices, whole=True)
 
 
-def drawn(
-    t: Texts, screener: Screener, judged: Judged, indices: Mapping[str, int], whole: bool = False
-) -> Markup:
+def drawn(t: Texts, shown: Pictures, indices: Mapping[str, int], whole: bool = False) -> Markup:
     """Each model's evidence of its class over the image; ``whole``: beside the image alone."""
-    image, maps = judged.image, case.draw_maps(screener, judged, indices)
-    height, width = image.shape[:2]
-    left, top, right, bottom = case.frame(screener, image)
+    width, height = shown.judged.size
+    left, top, right, bottom = case.frame(shown.screener, shown.judged.size)
+    maps = {key: (shown.map(key, index), index) for key, index in indices.items()}
     return render(
         "pictures.html",
         t,
         whole=whole,
-        image=_uri("jpeg", case.as_jpeg(image)),
+        image=shown.image,
         ratio=width / height,
         framed=(left, top, right, bottom) != (0, 0, width, height),
         box=(
@@ -152,12 +168,8 @@ def drawn(
             100 * (bottom - top) / height,
         ),
         maps={
-            key: (
-                _uri("webp", encoded(found)),
-                t.inside(f"dx_{CLASS_NAMES[indices[key]]}"),
-                bool((found[..., :3] > 0).any()),
-            )
-            for key, found in maps.items()
+            key: (uri, t.inside(f"dx_{CLASS_NAMES[index]}"), marked)
+            for key, ((uri, marked), index) in maps.items()
         },
     )
 

@@ -1,8 +1,8 @@
 """What each part of the page shows, by the part's name: a screening and a setting in, values out.
 
-``of_setting`` is what every control redraws and runs no model, ``of_image`` what an image and the
-chosen diagnosis redraw, ``of_language`` what stays until the page is loaded anew. Knows no
-component and no event.
+``of_setting`` is what every control redraws, whatever the image; ``of_verdict`` what a setting and
+an image say together; ``of_image`` what an image and the chosen diagnosis redraw; ``of_language``
+what stays until the page is loaded anew. None runs a model. Knows no component and no event.
 """
 
 from dataclasses import replace
@@ -25,30 +25,37 @@ SECTIONS = (
 """Parts that are a heading and a sentence, ``verdict.section``."""
 
 
-def of_setting(
+def of_verdict(
     t: Texts, screener: Screener, judged: Judged | None, setting: Setting
 ) -> dict[str, Any]:
-    """All that depends on the setting; without an image the hero is left as it is."""
-    manifest = screener.manifest
+    """The answer at a setting; without an image the hero is left as it is."""
     readings = case.read(screener, setting)
     found = _verdict(judged, readings, setting)
     parts: dict[str, Any] = {}
     if judged is not None and found is not None:
         parts["hero"] = verdict.hero(t, judged, found)
     spoken = None if judged is None or judged.silent else found
+    return parts | {
+        "cards": verdict.cards(t, screener, readings, setting, judged, found),
+        "bands": certainty.close_calls(t, screener.manifest, readings, setting, spoken),
+    }
+
+
+def of_setting(t: Texts, screener: Screener, setting: Setting) -> dict[str, Any]:
+    """What the setting costs, whatever the image."""
+    manifest = screener.manifest
+    readings = case.read(screener, setting)
     tables = {
         key: manifest.models[key].target(setting.looking_for).operating_table
         for key in SHOWN_MODELS
     }
     points = {key: readings[key].point for key in SHOWN_MODELS}
-    return parts | {
-        "cards": verdict.cards(t, screener, readings, setting, judged, found),
+    return {
         "price": verdict.price(t, readings, setting),
         "measured": costs.measured(t, readings, setting),
         "roc": figures.roc_figure(t, tables, points, setting.looking_for, setting.source),
         "crowds": costs.people(t, readings, setting),
         "table": costs.strip(t, manifest, readings, setting),
-        "bands": certainty.close_calls(t, manifest, readings, setting, spoken),
         **_curves(t, screener, setting),
     }
 
@@ -96,10 +103,11 @@ def of_image(
     predictions = judged.screening.predictions
     indices = dict.fromkeys(SHOWN_MODELS, setting.index)
     found = overlap(*(predictions[key].evidence[setting.index] for key in SHOWN_MODELS))
+    shown = verdict.Pictures(screener, judged)
     return {
         "preview": "",
-        "pictures": verdict.pictures(t, screener, judged, setting),
-        "maps": verdict.drawn(t, screener, judged, indices),
+        "pictures": verdict.pictures(t, shown, setting),
+        "maps": verdict.drawn(t, shown, indices),
         "captions": evidence.captions(t, predictions, setting.index),
         "agreement": evidence.agreement(t, found, screener.manifest.map_overlap),
         "classes": evidence.differential(t, predictions),

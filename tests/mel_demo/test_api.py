@@ -6,6 +6,7 @@ import json
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
+import gradio as gr
 import numpy as np
 import pytest
 from gradio.data_classes import ImageData
@@ -172,7 +173,7 @@ def test_no_file_at_all_says_what_to_send(client):
 
 @pytest.mark.parametrize("url", ["https://example.org/lesion.jpg", "file:///etc/passwd"])
 def test_an_address_is_not_fetched_and_said_so(url):
-    with pytest.raises(ImageError, match="not fetched from an address"):
+    with pytest.raises(gr.Error, match="not fetched from an address"):
         image_input().preprocess(ImageData(url=url, path=None))
 
 

@@ -146,7 +146,9 @@ def test_a_bad_file_says_why_and_leaves_the_setting(page, tmp_path, content):
     found = shown(page, path, 90)
     assert escape(str(caught.value)).replace("&#x27;", "&#39;") in found["hero"]
     assert found["session"] is None
-    assert "90 %" in flat(found["measured"])
+    threshold = choose(page.manifest.models["teacher"].operating_table, 0.90).threshold
+    assert T.percent(threshold) in found["cards"]
+    assert "slider" not in found
 
 
 @pytest.mark.parametrize("typed", [None, float("nan"), "", 0, 400])

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-START_LIMIT = 60
+START_LIMIT = 180
 """Seconds; a machine that runs other tests beside this one starts slower than the promised 8."""
 
 

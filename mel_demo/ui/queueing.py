@@ -1,0 +1,50 @@
+"""Gradio's queue, set for a crowd and for an idle server, and closed to what is not offered."""
+
+import functools
+from typing import Any
+
+import gradio as gr
+
+from mel_demo.inference import cores
+
+MOST_QUEUED = 300
+"""Uploads that wait; who comes then is told to try again."""
+MOST_WAITING = 4
+"""Uploads a core that have begun, so that none of them waits for the next to be fetched."""
+
+
+def of_models() -> dict[str, Any]:
+    """Options of every event that runs the models: together they wait in one queue."""
+    return {"concurrency_limit": MOST_WAITING * cores(), "concurrency_id": "models"}
+
+
+def tune(blocks: gr.Blocks) -> None:
+    """Give the page its queue."""
+    queue = blocks.queue(max_size=MOST_QUEUED)._queue
+    # It looks for work a thousand times a second, and for news of it a hundred times. In a crowd
+    # uploads have begun before their turn (``MOST_WAITING``), and alone nobody notices this.
+    queue.sleep_when_free = 0.05
+    queue.progress_update_sleep_when_free = 0.2
+    # After every event it would compute statistics of the last ten thousand, which nobody reads.
+    queue.ANALYTICS_MAX_EVENTS = 1
+    queue.ANAYLTICS_CACHE_FREQUENCY = 1_000_000_000
+
+
+def close_to_strangers(blocks: gr.Blocks) -> None:
+    """Events of the page answer to no name, and nothing tells where the server keeps files."""
+    for event in blocks.fns.values():
+        if event.api_visibility == "private":
+            event.api_name = None
+    preprocess = blocks.preprocess_data
+
+    @functools.wraps(preprocess)
+    async def checked(*given: Any, **named: Any) -> list[Any]:
+        try:
+            return await preprocess(*given, **named)
+        except (ValueError, OSError) as error:
+            raise gr.Error(
+                "The file was not uploaded to this server. Upload it first, or send a data URL.",
+                print_exception=False,
+            ) from error
+
+    blocks.preprocess_data = checked  # type: ignore[method-assign]

@@ -1,0 +1,99 @@
+"""The page as a server, from its start to an orderly end."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import gradio as gr
+from starlette.middleware import Middleware
+
+from mel_demo.errors import SettingError
+from mel_demo.images import MAX_BYTES
+from mel_demo.phone.serve import routes as phone_routes
+from mel_demo.screening import Screener
+from mel_demo.ui.api import routes as api_routes
+from mel_demo.ui.drawings import routes as drawing_routes
+from mel_demo.ui.early import EarlyScript
+from mel_demo.ui.headers import SafeHeaders
+from mel_demo.ui.layout import TRANSLATIONS
+from mel_demo.ui.lean import Lean
+from mel_demo.ui.page import Page
+from mel_demo.ui.sessions import Sessions
+from mel_demo.ui.theme import HEAD, STYLES, theme
+from mel_demo.ui.uploads import uploads
+
+
+def serve(
+    screener: Screener | None = None, host: str | None = None, port: int | None = None
+) -> None:
+    """Serve the page until Ctrl+C or SIGTERM; then nothing of its visitors is left.
+
+    ``host``: a name or an address, IPv6 as well; by default $GRADIO_SERVER_NAME, else this machine
+    alone. ``port``: by default $GRADIO_SERVER_PORT, else the first free one from 7860. Raises
+    ManifestError, WeightsError, or SettingError where it cannot listen.
+    """
+    ended = threading.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: ended.set())
+    with uploads():
+        blocks = Page(screener or Screener(threads=1)).build()
+        try:
+            _launch(blocks, host, port)
+            while not ended.wait(0.5):  # Windows hears no signal while it waits for long
+                pass
+        finally:
+            blocks.close(verbose=False)
+
+
+def _launch(blocks: gr.Blocks, host: str | None, port: int | None) -> None:
+    host = host or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
+    try:
+        blocks.launch(
+            **launch_options(),
+            # As in addresses: Gradio takes the bare form for one, too, and gets it wrong.
+            server_name=f"[{host}]" if ":" in host and not host.startswith("[") else host,
+            server_port=port,
+            prevent_thread_lock=True,
+            quiet=True,
+        )
+    except OSError as error:
+        raise SettingError(
+            f"The page cannot listen on {host}: {error} Choose another port or host."
+        ) from error
+    address = str(blocks.local_url).replace("//[::]:", "//[::1]:")
+    print(f"The page is at {address}", file=sys.stderr, flush=True)
+
+
+def launch_options() -> dict[str, Any]:
+    """What ``Blocks.launch`` is given everywhere: look, language, privacy and limits."""
+    return {
+        "theme": theme(),
+        "css_paths": STYLES,
+        "head": HEAD,
+        "i18n": TRANSLATIONS,
+        "footer_links": ["api"],
+        "pwa": False,
+        "app_kwargs": {
+            "routes": [*api_routes(), *drawing_routes(), *phone_routes()],
+            "middleware": [Middleware(SafeHeaders), Middleware(Lean), Middleware(EarlyScript)],
+            "lifespan": _forgetful,
+        },
+        "run_history": False,
+        "share": False,
+        "enable_monitoring": False,
+        # Above our own limit, so that the page's own message is the one that is read.
+        "max_file_size": 2 * MAX_BYTES,
+        # What is meant to be read is a gr.Error; other errors name files of the server.
+        "show_error": False,
+    }
+
+
+@asynccontextmanager
+async def _forgetful(app: Any) -> AsyncIterator[None]:
+    """From the server's start on, sessions are kept as ``sessions`` says."""
+    app.state_holder = Sessions(app.get_blocks())
+    yield
