@@ -43,13 +43,13 @@ def upload(tmp_path):
 @pytest.fixture
 def runs(monkeypatch):
     """How often each model has run since the test began."""
-    counted, run = Counter(), Model.run
+    counted, run = Counter(), Model.run_all
 
     def counting(self, prepared):
-        counted[self.spec.key] += 1
+        counted[self.spec.key] += len(prepared)
         return run(self, prepared)
 
-    monkeypatch.setattr(Model, "run", counting)
+    monkeypatch.setattr(Model, "run_all", counting)
     return counted
 
 
