@@ -41,7 +41,7 @@ SHOTS = (
     Shot("page-empty", 1440, 900),
     Shot("page-desktop", 1440, 900, "irregular"),
     Shot("page-desktop-dark", 1440, 900, "keratosis", {"color_scheme": "dark"}),
-    Shot("page-disagree", 1440, 900, "nevus"),
+    Shot("page-no-referral", 1440, 900, "nevus"),
     Shot("page-refused", 1440, 900, "landscape"),
     Shot("page-many", 1440, 900, many=True),
     Shot("phone-many", 390, 844, options=_PHONE, many=True),
