@@ -3,15 +3,16 @@
     python -m benchmarks.screening --images HAM10000
 
 The command is timed as a user sees it, start-up included, by the clock and in a process of its own,
-whose peak of memory is read as well. The loop is what one would write without this project: a
-DataLoader with one worker process a core, timm's transforms, batches of 32, torch's own number of
-threads, networks of the teacher's and the student's architectures (random weights, which cost the
-same). It gives probabilities only, where the command also runs the INT8 student and looks for
-findings; importing torch and building the networks is not counted. All take turns over the same
+whose peak of memory is read as well (Linux only). The loop is what one would write without this
+project: a DataLoader with one worker process a core, timm's transforms, batches of 32, torch's own
+number of threads, networks of the teacher's and the student's architectures (random weights, which
+cost the same). It gives probabilities only, where the command also runs the INT8 student and looks
+for findings; importing torch and building the networks is not counted. All take turns over the same
 files. Prints a table and writes screening.json beside this file. Needs the training packages.
 """
 
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -126,10 +127,21 @@ def _screen(folder: Path, weights: Path, cores: int | None) -> tuple[float, int]
             [sys.executable, "-m", "mel_demo", *arguments, "--output", f"{name}/scores.csv"],
             preexec_fn=lambda: os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores]),
         )
-        _, status, usage = os.wait4(process.pid, 0)
-        if status:
-            raise SystemExit(f"mel-demo screen ended with status {status}")
-        return time.perf_counter() - start, usage.ru_maxrss * 1024
+        # Not ru_maxrss: a child inherits the peak of this process, which holds torch.
+        peak = 0
+        while process.poll() is None:
+            peak = max(peak, _peak(process.pid))
+            time.sleep(0.05)
+        if process.returncode:
+            raise SystemExit(f"mel-demo screen ended with status {process.returncode}")
+        return time.perf_counter() - start, peak
+
+
+def _peak(process: int) -> int:
+    """Most bytes that a running process has held since its program began; 0 once it has ended."""
+    status = Path(f"/proc/{process}/status").read_text()
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    return int(found[1]) * 1024 if found else 0
 
 
 class _Loop:
