@@ -45,6 +45,8 @@ def theme() -> gr.themes.Base:
         body_text_color_subdued_dark="#a9b1c0",
         block_info_text_color="#525866",
         block_info_text_color_dark="#a9b1c0",
+        block_title_text_color="#525866",
+        block_title_text_color_dark="#a9b1c0",
         block_label_text_color="#525866",
         block_label_text_color_dark="#a9b1c0",
     )
