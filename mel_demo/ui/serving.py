@@ -51,18 +51,20 @@ def serve(
 
 def _launch(blocks: gr.Blocks, host: str | None, port: int | None) -> None:
     host = host or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
+    # As in addresses: Gradio takes the bare form for one, too, and gets it wrong.
+    host = f"[{host}]" if ":" in host and not host.startswith("[") else host
     try:
         blocks.launch(
             **launch_options(),
-            # As in addresses: Gradio takes the bare form for one, too, and gets it wrong.
-            server_name=f"[{host}]" if ":" in host and not host.startswith("[") else host,
+            server_name=host,
             server_port=port,
             prevent_thread_lock=True,
             quiet=True,
         )
     except OSError as error:
+        place = host if port is None else f"{host}:{port}"
         raise SettingError(
-            f"The page cannot listen on {host}: {error} Choose another port or host."
+            f"The page cannot listen on {place}: {error} Choose another --port or --host."
         ) from error
     address = str(blocks.local_url).replace("//[::]:", "//[::1]:")
     print(f"The page is at {address}", file=sys.stderr, flush=True)
