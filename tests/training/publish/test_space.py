@@ -7,6 +7,7 @@ import sys
 import urllib.request
 from pathlib import Path
 
+import httpx
 import pytest
 from gradio_client import Client, handle_file
 from huggingface_hub import HfApi, RepoCard
@@ -53,6 +54,16 @@ def command(hub, home: Path, *arguments: object) -> str:
     return done.stdout.strip()
 
 
+def loaded(url: str) -> str:
+    """What the page is sent when a browser opens it."""
+    config = Client(url, verbose=False).config
+    footer = next(c["id"] for c in config["components"] if c["props"].get("elem_id") == "footer")
+    event = next(event for event in config["dependencies"] if footer in event["outputs"])
+    setting = ["en", 95, 2, "melanoma", "holdout"]
+    question = {"fn_index": event["id"], "data": setting, "session_hash": "reader"}
+    return httpx.post(f"{url}/gradio_api/run/predict", json=question, timeout=60).text
+
+
 def test_the_whole_way_from_training_to_a_deployed_page(hub, tiny_training, tmp_path):
     """Train, export, push, deploy by reference; then what lies in the Space is run as it stands."""
     weights = export_tiny(tiny_training)
@@ -83,7 +94,7 @@ def test_the_whole_way_from_training_to_a_deployed_page(hub, tiny_training, tmp_
     reader = {**hub.environment(tmp_path / "reader"), "HF_TOKEN": ""}
     with running_app("", tmp_path / "cache", deployed, python, reader) as app:
         found = screened(app.url)
-        page = str(Client(app.url, verbose=False).config)
+        page = loaded(app.url)
     assert f"{REPOS['student']}@{commits[1][:12]}" in page, "the footer says what is served"
     expected = Screener(weights, threads=1).screen(open_image(DRAWING)).predictions
     for key, probability in found.items():
