@@ -156,6 +156,16 @@ def parameters(network: nn.Module) -> int:
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
 
 
+def normed_convolutions(network: nn.Module) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
+    """Each convolution that a batch norm follows, with that norm."""
+    return [
+        (convolution, norm)
+        for parent in network.modules()
+        for convolution, norm in pairwise(parent.children())
+        if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
+    ]
+
+
 @torch.no_grad()
 def as_released(network: nn.Module) -> nn.Module:
     """Fold batch norms into the convolutions before them, then round to half precision; in place.
@@ -164,11 +174,8 @@ def as_released(network: nn.Module) -> nn.Module:
     network in torch and the exported one are the same to the last bit of every weight. For
     inference only.
     """
-    for parent in list(network.modules()):
-        children = list(parent.children())
-        for convolution, norm in pairwise(children):
-            if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-                _fold(convolution, norm)
+    for convolution, norm in normed_convolutions(network):
+        _fold(convolution, norm)
     for parameter in network.parameters():
         if parameter.ndim > 1:
             parameter.copy_(parameter.half().float())

@@ -6,7 +6,6 @@ the file does, and goes on learning in batches.
 """
 
 from collections.abc import Iterable
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from mel_demo.manifest import ModelSpec, load_manifest, verify_weights
 from training.data.frames import prepare_images
 from training.data.ham10000 import read_split
 from training.errors import ExportError, RunError
-from training.learn.networks import build
+from training.learn.networks import build, normed_convolutions
 from training.learn.run_folder import RECORD, RunRecord, save_best, save_record
 from training.measure.scores import open_session
 from training.provenance import sha256
@@ -73,7 +72,7 @@ def unfolded(path: Path, architecture: str, images: Tensor) -> nn.Module:
     Raises ExportError where the file's layers are not those of ``architecture``.
     """
     network = build(architecture, size=images.shape[-1]).eval()
-    norms = _norms(network)
+    norms: dict[nn.Module, Any] = dict(normed_convolutions(network))
     layers, stored = _layers_in_order(network, images[:1]), _stored(path)
     fits = [layer.weight.numel() for layer in layers] == [weight.size for weight, _ in stored]
     if not fits:
@@ -104,16 +103,6 @@ def _tell(layer: Any, norm: Any, mean: Tensor, variance: Tensor) -> None:
     norm.running_var.copy_(variance * scale**2)
     norm.weight.copy_((norm.running_var + norm.eps).sqrt() / scale)
     norm.bias.add_(mean)
-
-
-def _norms(network: nn.Module) -> dict[nn.Module, Any]:
-    """Of each convolution, the batch norm that was folded into it (``as_released``)."""
-    return {
-        layer: norm
-        for parent in network.modules()
-        for layer, norm in pairwise(parent.children())
-        if isinstance(layer, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
-    }
 
 
 def _layers_in_order(network: nn.Module, image: Tensor) -> list[Any]:
