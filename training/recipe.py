@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from training.errors import RecipeError
 
@@ -113,6 +113,13 @@ class Recipe(_Frozen):
     warmup_epochs: float = Field(1.0, ge=0)
     gradient_clip: float = Field(1.0, gt=0)
     drop_rate: float = Field(0.2, ge=0, lt=1)
+    drop_path_rate: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="how often the last block is left out (stochastic depth, arXiv 1603.09382), "
+        "earlier ones less; 0 is off",
+    )
     ema_decay: float = Field(0.998, ge=0, lt=1)
     patience: int = Field(8, ge=1, description="epochs without a better validation ROC-AUC")
     mixed_precision: Literal["no", "bf16", "fp16"] = "no"
@@ -128,6 +135,11 @@ class Recipe(_Frozen):
     )
     distillation: Distillation | None = None
     augmentation: Augmentation = Augmentation()
+
+    @field_validator("mixed_precision", mode="before")
+    @classmethod
+    def _no(cls, value: object) -> object:
+        return "no" if value is False else value  # which is how YAML reads a bare no
 
     @model_validator(mode="after")
     def _consistent(self) -> "Recipe":

@@ -133,11 +133,7 @@ def apply(
     _dim(x, drawn.light, along)
     _mark(x, drawn.ruler, along)
 
-    mean, std = (
-        torch.tensor(values).view(1, 3, 1, 1).to(x.device, non_blocking=True)
-        for values in (preprocessing.mean, preprocessing.std)
-    )
-    x.sub_(mean).div_(std)
+    x = normalised(x, preprocessing)
     x0, y0, x1, y1 = (value.view(-1, 1) for value in views.box.unbind(1))
     erased = ((along >= y0) & (along <= y1)).unsqueeze(2) & (
         (along >= x0) & (along <= x1)
@@ -154,7 +150,7 @@ def warp(
     size: int,
 ) -> torch.Tensor:
     """The geometry of views alone: uint8 (N, H, W, C) -> float32 (N, C, size, size) in 0..1."""
-    x = pixels.permute(0, 3, 1, 2).float().div_(255)
+    x = floats(pixels)
     # In units of half the shorter side: the frame and the serving crop reach this far from the
     # centre. A view is rotated in these undistorted coordinates, then squashed as serving does.
     extent = torch.stack([aspects, 1 / aspects], dim=1).clamp(min=1.0)
@@ -164,6 +160,20 @@ def warp(
     theta = torch.cat([linear, shift.unsqueeze(2)], dim=2)
     grid = F.affine_grid(theta, [len(x), 3, size, size], align_corners=False)
     return F.grid_sample(x, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+
+
+def floats(pixels: torch.Tensor) -> torch.Tensor:
+    """uint8 (N, H, W, C) -> float32 (N, C, H, W) in 0..1, channels last in memory."""
+    return pixels.permute(0, 3, 1, 2).float().div_(255)
+
+
+def normalised(x: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor:
+    """Images (N, 3, S, S) in 0..1 as networks want them, in place: (x - mean) / std."""
+    mean, std = (
+        torch.tensor(values).view(1, 3, 1, 1).to(x.device, non_blocking=True)
+        for values in (preprocessing.mean, preprocessing.std)
+    )
+    return x.sub_(mean).div_(std)
 
 
 def turned(x: torch.Tensor, orientation: int) -> torch.Tensor:

@@ -54,7 +54,7 @@ class Batches:
 
     frames: Frames | Held
     labels: np.ndarray
-    validation: np.ndarray
+    validation: np.ndarray | torch.Tensor
     validation_labels: np.ndarray
     splits_sha256: str
     sources: dict[str, int] = field(default_factory=dict)
@@ -65,9 +65,10 @@ class Batches:
     validation_sources: np.ndarray | None = None
 
     def held(self, device: torch.device) -> "Batches":
-        """The same, with frames and masks in the memory of ``device``; views are made there."""
+        """The same, with all pixels in the memory of ``device``; views are made there."""
         masks = None if self.masks is None else hold(self.masks, device)
-        return replace(self, frames=hold(self.frames, device), masks=masks)
+        validation = torch.as_tensor(self.validation).to(device)
+        return replace(self, frames=hold(self.frames, device), masks=masks, validation=validation)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ processes, sees what an uninterrupted run on one process sees.
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,11 +27,11 @@ from timm.optim import create_optimizer_v2
 from timm.utils import ModelEmaV3
 from torch import nn
 
-from mel_demo.images import normalise
 from mel_demo.manifest import CLASS_NAMES, MELANOMA, Preprocessing
 from training import provenance
 from training.errors import RunError
 from training.learn import run_folder
+from training.learn.augment import floats, normalised
 from training.learn.batches import Batch, Batches, look, orientation, seen_again
 from training.learn.lesion import Beside
 from training.learn.losses import LabelLoss, distillation_loss
@@ -118,9 +118,11 @@ class Trainer:
         recipe = run.recipe
         if accelerator.device.type == "cuda":  # which views made on the CPU would starve
             batches = batches.held(accelerator.device)
+            torch.backends.cudnn.benchmark = True
         self.run, self.batches, self.accelerator = run, batches, accelerator
         self.steps = len(batches.labels) // recipe.batch_size
-        network = run.network.to(memory_format=torch.channels_last)
+        # As it was built: what accelerator prepares may wrap or compile it, of the same tensors.
+        self.plain = network = run.network.to(memory_format=torch.channels_last)
         optimizer = create_optimizer_v2(
             network, opt="adamw", lr=recipe.learning_rate, weight_decay=recipe.weight_decay
         )
@@ -134,9 +136,7 @@ class Trainer:
             final_div_factor=1e3,
         )
         self.network, self.optimizer = accelerator.prepare(network, optimizer)
-        self.average = ModelEmaV3(
-            accelerator.unwrap_model(self.network), decay=recipe.ema_decay, use_warmup=True
-        )
+        self.average = ModelEmaV3(network, decay=recipe.ema_decay, use_warmup=True)
         self.progress = Progress()
         # Of the code that trains: the tree may change while a long run goes on.
         self.commit = git_commit()
@@ -150,7 +150,7 @@ class Trainer:
             self.teachers = teachers.to(accelerator.device).to(memory_format=torch.channels_last)
         self.beside: Beside | None = None
         if recipe.lesion_weight:
-            self.beside = Beside(accelerator.unwrap_model(self.network))
+            self.beside = Beside(network)
 
     def run_epoch(self, bar: Bar) -> None:
         """Train from the next step to the end of the epoch, validate, save."""
@@ -230,9 +230,7 @@ class Trainer:
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.schedule.step()
-        self.average.update(
-            accelerator.unwrap_model(self.network), step=progress.epoch * self.steps + step
-        )
+        self.average.update(self.plain, step=progress.epoch * self.steps + step)
         return loss.detach()
 
     def add_losses(self, losses: list[torch.Tensor]) -> float:
@@ -341,11 +339,9 @@ def validate(
     network.eval()
     own = slice(accelerator.process_index, None, accelerator.num_processes)
     found: list[np.ndarray] = []
-    for part in _chunks(batches.validation[own], 64):
-        images = torch.from_numpy(normalise(part, preprocessing)).to(accelerator.device)
-        found.extend(
-            network(images.contiguous(memory_format=torch.channels_last)).float().cpu().numpy()
-        )
+    for part in torch.as_tensor(batches.validation)[own].split(64):
+        images = normalised(floats(part.to(accelerator.device)), preprocessing)
+        found.extend(network(images).float().cpu().numpy())
     pieces = gather_object([np.stack(found)])
     logits = np.empty((len(batches.validation), len(CLASS_NAMES)), np.float32)
     for process, piece in enumerate(pieces):
@@ -358,11 +354,6 @@ def validate(
         "cross_entropy": float(nn.functional.cross_entropy(scores, torch.from_numpy(labels))),
         **specificities(probability, labels == MELANOMA, batches.validation_sources),
     }
-
-
-def _chunks(array: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    for start in range(0, len(array), size):
-        yield array[start : start + size]
 
 
 def _hardware(accelerator: Accelerator) -> str:

@@ -23,6 +23,7 @@ def build(
     pretrained: bool = False,
     init: Path | None = None,
     drop_rate: float = 0.0,
+    drop_path_rate: float = 0.0,
     size: int | None = None,
 ) -> nn.Module:
     """A timm network with one output a class of CLASS_NAMES, from images (N, 3, size, size).
@@ -34,6 +35,8 @@ def build(
     """
     refuse_unknown(architecture)
     options: dict[str, Any] = {"drop_rate": drop_rate}
+    if drop_path_rate:  # not every architecture of timm knows it
+        options["drop_path_rate"] = drop_path_rate
     if size is not None and has_one_size(architecture):
         options["img_size"] = size
     try:

@@ -74,6 +74,7 @@ def train_session(
         pretrained=recipe.pretrained and not resume,
         init=None if resume else init,
         drop_rate=recipe.drop_rate,
+        drop_path_rate=recipe.drop_path_rate,
         size=recipe.size,
     )
     console = Console(highlight=False, soft_wrap=True, quiet=not accelerator.is_main_process)
