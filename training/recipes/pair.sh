@@ -19,9 +19,9 @@ run() { # COMMAND OUTPUT OPTION...: train, or go on
     [ -e "$runs/$2/states/latest" ] && resume=(--resume)
     python -m training "$1" --output "$runs/$2" "${common[@]}" "${resume[@]}" "${@:3}" 2>&1 | tee -a "$runs/$2.log"
 }
-tutor() { # OUTPUT ARCHITECTURE INIT
+tutor() { # OUTPUT ARCHITECTURE INIT OPTION...
     # shellcheck disable=SC2086
-    run teacher "$1" --recipe training/recipes/tutor.yaml --alone --arch "$2" --init "$3" ${TUTOR:-}
+    run teacher "$1" --recipe training/recipes/tutor.yaml --alone --arch "$2" --init "$3" "${@:4}" ${TUTOR:-}
 }
 
 b1=$runs/efficientnet_b1_from_lite1.safetensors
@@ -33,7 +33,7 @@ until [ -e "$runs/tutor/run.json" ]; do # the first one decodes the images, for 
     sleep 1
 done
 tutor tutor-v2 mobilenetv2_100 "$weights/mobilenetv2_100_imagenet.safetensors" &
-tutor tutor-b1 efficientnet_b1 "$b1" &
+tutor tutor-b1 efficientnet_b1 "$b1" --set drop_path_rate=0.1 &
 for job in $(jobs -p); do wait "$job"; done
 
 # shellcheck disable=SC2086
