@@ -118,7 +118,6 @@ class Trainer:
         recipe = run.recipe
         if accelerator.device.type == "cuda":  # which views made on the CPU would starve
             batches = batches.held(accelerator.device)
-            torch.backends.cudnn.benchmark = True
         self.run, self.batches, self.accelerator = run, batches, accelerator
         self.steps = len(batches.labels) // recipe.batch_size
         # As it was built: what accelerator prepares may wrap or compile it, of the same tensors.
