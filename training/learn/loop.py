@@ -58,7 +58,8 @@ LOOK_STEPS = 10
 class Run:
     """Where a run lives and what it starts from.
 
-    ``init`` says in words which weights; ``inputs``: the files it learns from, where it has any.
+    ``init`` says in words which weights; ``teacher_sizes``: of the views of each teacher;
+    ``inputs``: the files it learns from, where it has any.
     """
 
     folder: Path
@@ -68,6 +69,7 @@ class Run:
     preprocessing: Preprocessing
     init: str
     teachers: Sequence[nn.Module] = ()
+    teacher_sizes: Sequence[int] | None = None
     teacher_folders: Sequence[str] = ()
     inputs: Inputs = field(default_factory=dict)
     resume: bool = False
@@ -145,7 +147,8 @@ class Trainer:
         self.answers: np.ndarray | None = None
         self.distillation = recipe.distillation if run.teachers else None
         if self.distillation is not None:
-            teachers = Teachers(run.teachers, self.distillation.orientations)
+            orientations = self.distillation.orientations
+            teachers = Teachers(run.teachers, orientations, run.teacher_sizes)
             self.teachers = teachers.to(accelerator.device).to(memory_format=torch.channels_last)
         self.beside: Beside | None = None
         if recipe.lesion_weight:

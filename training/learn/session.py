@@ -99,7 +99,8 @@ def train_session(
             preprocessing=preprocessing,
             # Whoever resumes need not name the starting weights again.
             init=load_record(output).init if resume else _origin(recipe, init),
-            teachers=guides,
+            teachers=[network for network, _ in guides],
+            teacher_sizes=[size for _, size in guides],
             teacher_folders=[short_name(folder) for folder in teachers or ()],
             inputs={
                 "splits": batches.splits_sha256,
@@ -164,8 +165,11 @@ def _accelerator(recipe: Recipe, tracker: str | GeneralTracker | None) -> Accele
 
 def _guide(
     folder: Path, splits: Path, kept_out: str | None, preprocessing: Preprocessing
-) -> nn.Module:
-    """A teacher's network; RecipeError where it saw other data or sees other views."""
+) -> tuple[nn.Module, int]:
+    """A teacher's network, and the size of its views in pixels.
+
+    RecipeError where it saw other data or sees other views.
+    """
     network, record = load_run(folder)
     if record.splits_sha256 != sha256(splits):
         raise RecipeError(
@@ -177,13 +181,13 @@ def _guide(
             f"The teacher {folder} kept other images of other clinics out of training: give the "
             "--external file it was trained with."
         )
-    # Of another size is the same view; both networks take any.
+    # Of another size is the same view, which the teacher is shown at its own.
     if replace(record.preprocessing, size=preprocessing.size) != preprocessing:
         raise RecipeError(
             f"The teacher sees {record.preprocessing}, the student {preprocessing}: both "
             "must be given the same view. Train them with the same crop and normalisation."
         )
-    return network
+    return network, record.preprocessing.size
 
 
 def _batches(

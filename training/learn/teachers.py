@@ -14,6 +14,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from rich.progress import track
 from torch import nn
+from torch.nn.functional import interpolate
 
 from training.learn.augment import turned
 from training.learn.run_folder import ANSWERS
@@ -23,26 +24,41 @@ class Teachers(nn.Module):
     """One or more frozen networks: views (N, 3, S, S) -> logits (N, 7) of the mean probability.
 
     The mean is over ``orientations`` of each view as well: 1, 2 (as it is, and turned over its
-    diagonal), 4 (a quarter turn each) or all 8.
+    diagonal), 4 (a quarter turn each) or all 8. ``sizes``: of the views each network was trained
+    on, in pixels, which it is shown in place of the student's: a network asked at another size
+    answers worse.
     """
 
-    def __init__(self, networks: Sequence[nn.Module], orientations: int = 1) -> None:
+    def __init__(
+        self,
+        networks: Sequence[nn.Module],
+        orientations: int = 1,
+        sizes: Sequence[int | None] | None = None,
+    ) -> None:
         super().__init__()
         self.networks = nn.ModuleList(networks)
+        self.sizes = tuple(sizes or [None] * len(networks))
         self.orientations = (0, 5) if orientations == 2 else tuple(range(orientations))
         self.eval().requires_grad_(False)
 
     @torch.no_grad()
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits up to a constant, which no softmax sees."""
+        views = {size: _resized(images, size) for size in set(self.sizes)}
         said = [
             network(view.contiguous(memory_format=torch.channels_last)).float()
-            for view in (turned(images, orientation) for orientation in self.orientations)
-            for network in self.networks
+            for network, size in zip(self.networks, self.sizes, strict=True)
+            for view in (turned(views[size], orientation) for orientation in self.orientations)
         ]
         if len(said) == 1:
             return said[0]
         return torch.stack([logits.log_softmax(1) for logits in said]).logsumexp(0)
+
+
+def _resized(images: torch.Tensor, size: int | None) -> torch.Tensor:
+    if size is None or images.shape[-1] == size:
+        return images
+    return interpolate(images, (size, size), mode="bilinear", antialias=True)
 
 
 def kept_answers(
