@@ -1,12 +1,13 @@
 #!/bin/bash
-# The released pair from nothing but data and ImageNet weights: two tutors, the teacher from both, the student from the
-# teacher. The same command again goes on where it was interrupted.
+# A pair from nothing but data and ImageNet weights: the tutor, the teacher from it, the student from the teacher. The same
+# command again goes on where it was interrupted.
 #
 #   training/recipes/pair.sh DATA WEIGHTS RUNS [OPTION...]
 #
 # DATA holds HAM10000, ISIC2017 and ISIC_extra; WEIGHTS the files named below (who has the Hub needs none of them: leave
-# out `takeover` and the --init that name them); RUNS holds splits.csv and external.csv, and gets the run folders. Every
-# OPTION goes to every run: `--set mixed_precision=no --epochs 1 --size 64` rehearses it on a laptop.
+# out `takeover` and every --init that names one); RUNS holds splits.csv and external.csv, and gets the run folders. Every
+# OPTION goes to every run: on a GPU `--set mixed_precision=bf16 --set batch_size=256`, to rehearse on a laptop
+# `--set mixed_precision=no --set batch_size=32 --epochs 1 --size 64 --set start_size=64`.
 set -euo pipefail
 data=$1 weights=$2 runs=$3
 shift 3
@@ -22,8 +23,6 @@ run() { # COMMAND OUTPUT OPTION...: train, or go on
 b1=$runs/efficientnet_b1_from_lite1.safetensors
 [ -e "$b1" ] || python -m training takeover --weights "$weights/efficientnet_lite1_imagenet.safetensors" "${images[@]}" --output "$b1"
 
-tutor=(--recipe training/recipes/tutor.yaml --alone)
-run teacher tutor "${tutor[@]}" --init "$weights/mobilenetv2_100_imagenet.safetensors"
-run teacher tutor-b1 "${tutor[@]}" --arch efficientnet_b1 --set drop_path_rate=0.1 --init "$b1"
-run teacher teacher --tutor "$runs/tutor" --tutor "$runs/tutor-b1" --init "$runs/tutor-b1/best.safetensors"
-run student student --teacher "$runs/teacher" --init "$weights/mobilenetv3_small_100_imagenet.safetensors"
+run teacher tutor --recipe training/recipes/tutor.yaml --alone --init "$weights/mobilenetv3_small_100_imagenet.safetensors"
+run teacher teacher --tutor "$runs/tutor" --init "$b1"
+run student student --teacher "$runs/teacher" --init "$runs/tutor/best.safetensors"
