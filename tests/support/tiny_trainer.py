@@ -27,7 +27,13 @@ class Remembering(torch.nn.Module):
 def trainer(folder, student, teacher, **options) -> Trainer:
     """The student's recipe at 32 pixels in batches of 4, 3 steps an epoch, 5 epochs."""
     rng = np.random.default_rng(0)
-    plain = {"lesion_weight": 0, "distillation.rounds": 0, "distillation.turns": False}
+    plain = {
+        "lesion_weight": 0,
+        "distillation.rounds": 0,
+        "distillation.orientations": 1,
+        "distillation.turns": False,
+        "mixed_precision": "no",
+    }
     recipe = load_recipe(
         RECIPES / "student.yaml", size=32, start_size=32, batch_size=4, epochs=5, **plain | options
     )

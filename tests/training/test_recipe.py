@@ -78,3 +78,8 @@ def test_views_grow_to_full_size_by_two_thirds_of_the_epochs():
     assert sizes[8:] == [160] * 4
     assert all(size % 16 == 0 for size in sizes)
     assert recipe.model_copy(update={"start_size": None, "size": 100}).size_at(0) == 100
+
+
+def test_a_bare_no_is_no_mixed_precision():
+    settings = parse_settings(["mixed_precision=no"])  # which YAML reads as false
+    assert load_recipe(RECIPES / "student.yaml", **settings).mixed_precision == "no"

@@ -22,6 +22,16 @@ def test_several_teachers_say_their_mean_probability():
     torch.testing.assert_close(said, expected)
 
 
+def test_a_teacher_is_shown_the_views_at_the_size_it_learned_from():
+    views = torch.rand(5, 3, 12, 12, generator=torch.Generator().manual_seed(0))
+    one, other = Remembering(), Remembering()
+    said = Teachers([one, other], sizes=[8, 12])(views).softmax(1)
+    assert [shown.shape[-1] for shown in one.seen + other.seen] == [8, 12]
+    smaller = torch.nn.functional.interpolate(views, (8, 8), mode="bilinear", antialias=True)
+    expected = (one(smaller).softmax(1) + other(views).softmax(1)) / 2
+    torch.testing.assert_close(said, expected)
+
+
 def test_kept_answers_are_of_the_views_the_student_sees_again_and_again(tmp_path):
     student, teacher = Remembering(), Remembering()
     run = trainer(
