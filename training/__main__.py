@@ -234,6 +234,14 @@ def quantize(
 
 
 @command
+def latency(where: opt.Images, weights: opt.Weights = opt.WEIGHTS) -> None:
+    """Time the released files again, on a quiet machine; opens validation alone."""
+    from training.release.timing import time_again
+
+    time_again(weights, where.measurable())
+
+
+@command
 def results(
     weights: opt.Weights = opt.WEIGHTS,
     readme: opt.Readme = Path("README.md"),

@@ -1,12 +1,9 @@
-"""A released file in the manifest's words: what it is, where it came from, how fast it serves."""
+"""A released file in the manifest's words: what it is and where it came from."""
 
 import json
-import statistics
 from collections.abc import Mapping
 from pathlib import Path
 
-from mel_demo.images import open_image
-from mel_demo.inference import Model
 from mel_demo.manifest import (
     CLASS_NAMES,
     FORMAT,
@@ -20,10 +17,7 @@ from mel_demo.manifest import (
     Training,
     plain,
 )
-from training import provenance
-from training.data.measurable import Pixels
 from training.data.splits import SPLITS, Row
-from training.errors import ExportError
 from training.learn.run_folder import RunRecord
 from training.measure.scores import Scores
 from training.provenance import sha256
@@ -31,7 +25,6 @@ from training.provenance import sha256
 NAME, LICENCE, DOI = "HAM10000", "CC BY-NC 4.0", "10.1038/sdata.2018.161"
 LICENCES = {"ISIC 2017": "CC0"}
 """Of images of other clinics; those of the ISIC archive elsewhere are CC BY-NC."""
-TIMED_IMAGES = 50
 NOT_TIMED = Latency(milliseconds=0, note="not measured yet")
 
 
@@ -128,28 +121,3 @@ def onnx_metadata(record: RunRecord) -> dict[str, str]:
         "source_commit": record.git_commit,
         "data": f"{NAME}, {LICENCE}, doi {DOI}",
     }
-
-
-def serve(spec: ModelSpec, file: Path, pixels: Pixels, scores: Scores, by: str) -> Latency:
-    """Judge images one by one as the page does, and time it; ``by``: the command that asks.
-
-    ``scores``: of the images of ``pixels``. Raises ExportError when the file is not served with the
-    probabilities that it was measured with.
-    """
-    model = Model(spec, file)
-    measured = scores.judged().probability
-    times = []
-    for index, path in enumerate(pixels.images.paths[:TIMED_IMAGES]):
-        prediction = model.predict(open_image(path))
-        if prediction.melanoma_probability != measured[index]:
-            raise ExportError(
-                f"The {spec.key} is served with a melanoma probability of "
-                f"{prediction.melanoma_probability!r} for {path.name}, but was measured with "
-                f"{measured[index]!r}: mel_demo.inference and training.measure.scores differ."
-            )
-        times.append(prediction.milliseconds)
-    return Latency(
-        milliseconds=round(statistics.median(times), 1),
-        note=f"median of {len(times)} images of {NAME}, one at a time, cropped, scaled and judged "
-        f"by mel_demo.inference; {provenance.describe()}; by `{by}`",
-    )

@@ -25,9 +25,10 @@ from training.measure.scores import Scores, fit_temperature, score_onnx
 from training.measure.targets import answers, measure_targets
 from training.provenance import command, git_commit, now
 from training.release import distance
-from training.release.described import describe, describe_data, onnx_metadata, serve
+from training.release.described import describe, describe_data, onnx_metadata
 from training.release.folder import Release, warn_unclean
 from training.release.onnx_file import export_onnx
+from training.release.timing import serve
 from training.words import megabytes, show
 
 REFUSING = "student"

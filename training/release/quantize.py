@@ -36,10 +36,10 @@ from training.measure.profile import read_groups
 from training.measure.scores import score_onnx
 from training.measure.targets import answers, measure_targets
 from training.provenance import command, git_commit, now, sha256
-from training.release.described import serve
 from training.release.folder import Release, warn_unclean
 from training.release.int8 import Candidate, grid
 from training.release.sweep import Gate, Quality, Row, Sweep, path_of, print_sweep, sweep
+from training.release.timing import serve
 
 KEY, SOURCE = "student_int8", "student"
 CALIBRATION_IMAGES = 256

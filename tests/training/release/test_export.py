@@ -31,6 +31,7 @@ from training.measure.scores import fit_temperature, open_session, score_onnx
 from training.provenance import sha256
 from training.release import onnx_file
 from training.release.export import export
+from training.release.timing import time_again
 
 TEACHER, STUDENT = "test_efficientnet", "mobilenetv3_small_050"  # families of the released pair
 
@@ -314,6 +315,19 @@ def test_a_model_served_otherwise_than_measured_is_refused(tiny_training, tmp_pa
             output,
         )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_timing_again_changes_the_latencies_alone(weights, tiny_training, tmp_path):
+    output = shutil.copytree(weights, tmp_path / "weights")
+    before = load_manifest(output)
+    after = time_again(output, tiny_training.given)
+    timed = {
+        key: replace(spec, latency=before.models[key].latency) for key, spec in after.models.items()
+    }
+    assert replace(after, models=timed) == before
+    for key, spec in after.models.items():
+        assert "by `training latency`" in spec.latency.note
+        assert f"{spec.latency.milliseconds:.1f}" in (output / f"{key}.md").read_text()
 
 
 @pytest.mark.usefixtures("copied_graphs")
