@@ -16,6 +16,7 @@ from mel_demo.images import MAX_BYTES
 from mel_demo.phone.serve import routes as phone_routes
 from mel_demo.screening import Screener
 from mel_demo.ui.api import routes as api_routes, with_tools
+from mel_demo.ui.bounded import Bounded
 from mel_demo.ui.drawings import routes as drawing_routes
 from mel_demo.ui.early import EarlyScript
 from mel_demo.ui.headers import SafeHeaders
@@ -85,7 +86,10 @@ def launch_options() -> dict[str, Any]:
         "pwa": False,
         "app_kwargs": {
             "routes": [*api_routes(), *drawing_routes(), *phone_routes()],
-            "middleware": [Middleware(SafeHeaders), Middleware(Lean), Middleware(EarlyScript)],
+            "middleware": [
+                *(Middleware(SafeHeaders), Middleware(Bounded)),
+                *(Middleware(Lean), Middleware(EarlyScript)),
+            ],
             "lifespan": _forgetful,
         },
         "run_history": False,
