@@ -8,7 +8,8 @@ project: a DataLoader with one worker process a core, timm's transforms, batches
 number of threads, networks of the teacher's and the student's architectures (random weights, which
 cost the same). It gives probabilities only, where the command also runs the INT8 student and looks
 for findings; importing torch and building the networks is not counted. All take turns over the same
-files. Prints a table and writes screening.json beside this file. Needs the training packages.
+files. Prints a table, writes screening.json beside this file, and README's sentence of what a large
+archive costs. Needs the training packages.
 """
 
 import os
@@ -32,6 +33,7 @@ from rich.table import Table
 from timm.data import create_transform
 from torch.utils.data import DataLoader, Dataset
 
+from benchmarks import archive_cost
 from benchmarks.latency import random_network
 from mel_demo.manifest import load_manifest
 from training import provenance
@@ -104,6 +106,8 @@ def main(
         },
     )
     console.print(f"Written to {output}")
+    if output == HERE / "screening.json":
+        archive_cost.main()
 
 
 def _links(images: Path, folder: Path, number: int) -> Path:

@@ -48,26 +48,36 @@ class Server:
 
 @contextmanager
 def serving(weights: Path) -> Iterator[Server]:
-    """A server on ``weights``, from its first answer on."""
+    """A server on ``weights`` at a free port, from its first answer on."""
+    with tempfile.TemporaryDirectory() as folder, serving_at(weights, free_port(), folder) as found:
+        yield found
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        return int(free.getsockname()[1])
+
+
+@contextmanager
+def serving_at(weights: Path, port: int, folder: str) -> Iterator[Server]:
+    """The same at ``port``, with uploads below ``folder``."""
     url = f"http://127.0.0.1:{port}"
-    with tempfile.TemporaryDirectory() as folder:
-        more = {"GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": folder}
-        environment = os.environ | more | {"MEL_WEIGHTS": str(weights)}
-        process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environment)
-        try:
-            for _ in range(10 * PATIENCE):
-                try:
-                    urllib.request.urlopen(url, timeout=5).close()
-                    break
-                except OSError:
-                    time.sleep(0.1)
-            yield Server(url, process.pid)
-        finally:
-            process.terminate()
-            process.wait(timeout=60)
+    more = {"GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": folder}
+    environment = os.environ | more | {"MEL_WEIGHTS": str(weights)}
+    process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environment)
+    try:
+        for _ in range(100 * PATIENCE):
+            try:
+                urllib.request.urlopen(url, timeout=5).close()
+                break
+            except OSError:
+                time.sleep(0.01)
+        yield Server(url, process.pid)
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
 
 
 class Caller:

@@ -8,10 +8,11 @@ import itertools
 import os
 import stat
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from mel_demo.errors import ImageError, MelDemoError, SettingError
 from mel_demo.images import SUFFIXES, Picture, read_image
@@ -25,6 +26,10 @@ _GROUP_PIXELS = 8_000_000
 _AHEAD = 2
 """Groups under way for each worker: enough that a slow one does not stop the others."""
 _KINDS = 20
+
+Source = Path | bytes | ImageError
+"""An image as a file, as its content, or why there is neither."""
+_T = TypeVar("_T")
 
 
 @dataclass
@@ -87,8 +92,10 @@ class Tally:
             )
 
 
-def find_images(paths: Sequence[Path], left_out: LeftOut) -> Iterator[Path]:
-    """Files named in ``paths`` as they are; of folders, all below with an image's suffix.
+def find_images(
+    paths: Sequence[Path], left_out: LeftOut, suffixes: Set[str] = SUFFIXES
+) -> Iterator[Path]:
+    """Files named in ``paths`` as they are; of folders, all below with one of ``suffixes``.
 
     Sorted by name within a folder, of which only the names are held. Hidden ones are left out
     (macOS puts "._name.jpg" beside a photo), and so are links to folders, which may lead in
@@ -102,15 +109,15 @@ def find_images(paths: Sequence[Path], left_out: LeftOut) -> Iterator[Path]:
     before: list[Path] = []
     for path in paths:
         place = Path(os.path.abspath(path))
-        for file in _below(path, left_out) if path.is_dir() else [path]:
+        for file in _below(path, left_out, suffixes) if path.is_dir() else [path]:
             here = Path(os.path.abspath(file))
-            if not any(_finds(earlier, here, file == path) for earlier in before):
+            if not any(_finds(earlier, here, file == path, suffixes) for earlier in before):
                 yield file
         before.append(place)
 
 
 def judge(
-    screener: Screener, sheet: Sheet, sources: Sequence[tuple[str, Path | bytes]]
+    screener: Screener, sheet: Sheet, sources: Sequence[tuple[str, Source]]
 ) -> list[list[Row]]:
     """The rows of images by name, in their order, several through the models at once.
 
@@ -120,6 +127,8 @@ def judge(
     group: dict[int, tuple[str, Picture]] = {}
     for number, (name, source) in enumerate(sources):
         try:
+            if isinstance(source, ImageError):
+                raise source
             if isinstance(source, Path):
                 _check_file(source)
             group[number] = name, read_image(source)
@@ -162,9 +171,9 @@ def name_of(path: Path) -> str:
 
 
 def in_order(
-    judge: Callable[[Sequence[Path]], list[list[Row]]], files: Iterable[Path], workers: int
+    judge: Callable[[Sequence[_T]], list[list[Row]]], images: Iterable[_T], workers: int
 ) -> Generator[list[Row], None, None]:
-    """The rows of every file, in the order of ``files``, by as many threads as ``workers``.
+    """The rows of every image, in the order of ``images``, by as many threads as ``workers``.
 
     Decoding, the models and most of NumPy run beside one another: on two cores, two threads are as
     fast as two processes. Ends early, without waiting for more than what is under way, when the
@@ -172,7 +181,7 @@ def in_order(
     """
     waiting: deque[Future[list[list[Row]]]] = deque()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="screen")
-    left = iter(files)
+    left = iter(images)
     try:
         while group := list(itertools.islice(left, GROUP)):
             waiting.append(pool.submit(judge, group))
@@ -184,7 +193,7 @@ def in_order(
         pool.shutdown(cancel_futures=True)
 
 
-def _below(folder: Path, left_out: LeftOut) -> Iterator[Path]:
+def _below(folder: Path, left_out: LeftOut, suffixes: Set[str]) -> Iterator[Path]:
     try:
         names = sorted(os.listdir(folder))
     except OSError:
@@ -198,14 +207,14 @@ def _below(folder: Path, left_out: LeftOut) -> Iterator[Path]:
             if path.is_symlink():
                 left_out.linked_folders += 1
             else:
-                yield from _below(path, left_out)
-        elif path.suffix.lower() in SUFFIXES:
+                yield from _below(path, left_out, suffixes)
+        elif path.suffix.lower() in suffixes:
             yield path
         else:
             left_out.add(name)
 
 
-def _finds(earlier: Path, here: Path, named: bool) -> bool:
+def _finds(earlier: Path, here: Path, named: bool, suffixes: Set[str]) -> bool:
     """Whether a search of ``earlier`` has come by ``here`` already."""
     if here == earlier:
         return True
@@ -214,7 +223,7 @@ def _finds(earlier: Path, here: Path, named: bool) -> bool:
     hidden = any(part.startswith(".") for part in here.relative_to(earlier).parts)
     between = (parent for parent in here.parents if earlier in parent.parents)
     linked = any(parent.is_symlink() for parent in between)
-    passed_over = hidden or linked or (named and here.suffix.lower() not in SUFFIXES)
+    passed_over = hidden or linked or (named and here.suffix.lower() not in suffixes)
     return not passed_over
 
 

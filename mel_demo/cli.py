@@ -7,8 +7,9 @@ and the page.
 
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,10 +28,12 @@ from rich.progress import (
 from rich.text import Text
 
 from mel_demo import batch, doctor, hub, inference, outputs
+from mel_demo.batch import LeftOut, Tally
 from mel_demo.decision import operating_point
 from mel_demo.errors import MelDemoError, SettingError
 from mel_demo.images import SUFFIXES
-from mel_demo.outputs import Format
+from mel_demo.manifest import Manifest
+from mel_demo.outputs import Finished, Format
 from mel_demo.rows import Row, Sheet
 from mel_demo.screening import Screener
 
@@ -74,7 +77,7 @@ def screen(
         list[str],
         typer.Argument(
             metavar="PATH",
-            help="Images, or folders searched for them.",
+            help="Images, or folders searched for them; with --ray also addresses and archives.",
         ),
     ],
     output: Annotated[
@@ -102,7 +105,18 @@ def screen(
     weights: Weights = None,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, help="Threads.  [default: one a core]", show_default=False),
+        typer.Option(
+            min=1,
+            help="Threads, or actors of a cluster.  [default: one a core]",
+            show_default=False,
+        ),
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Ray cluster to work on: HOST:PORT of its head, or auto on one of its machines.",
+        ),
     ] = None,
 ) -> None:
     """Judge images with all models: one row per image and model, written as they come.
@@ -110,63 +124,99 @@ def screen(
     Exit status: 0 every image was judged; 1 the table is complete, but some files could not be
     judged; 2 the command, the weights or the output does not fit; 130 or 143 stopped by Ctrl+C or
     SIGTERM, 141 by the reader of stdout. What was written stays, and --resume goes on with it.
+    With --ray, images come in any order, from shared folders, s3://BUCKET/FOLDER or
+    hf://datasets/USER/NAME, and .tar (WebDataset) and .parquet are archives of them.
     """
     operating_point.check_target(target_sensitivity)
-    named = [Path(path) for path in paths]
     kind = table_format or _format_of(output)
-    with _terminable(resumable=output is not None):
-        tally = _screen(
-            named, Path(output) if output else None, kind, resume, target_sensitivity, weights,
-            workers,
-        )  # fmt: skip
+    place = Path(output) if output else None
+    if place:
+        outputs.check(place, kind, [Path(path) for path in paths])
+    elif resume:
+        raise SettingError("--resume needs --output: what went to stdout cannot be read again.")
+    if ray and not place:
+        raise SettingError("--ray needs --output: Ray prints to stdout what befalls its nodes.")
+    with _terminable(resumable=place is not None):
+        work = _on_cluster(ray, paths, weights, workers) if ray else _here(paths, weights, workers)
+        with work as todo:
+            sheet = Sheet(todo.manifest, target_sensitivity)
+            done = outputs.finished(place, kind, sheet, resume) if place else Finished()
+            tally = Tally(before=len(done), left_out=todo.left_out)
+            with outputs.opened(place, kind) as table, _progress(not output) as progress:
+                total = None if progress.disable else todo.total()
+                task = progress.add_task("Screening", total=total, completed=len(done))
+                with closing(todo.judged(sheet, done)) as judged:
+                    for rows in judged:
+                        table.add(rows)
+                        tally.add(rows)
+                        progress.advance(task)
     for text in tally.remarks():
         typer.echo(text, err=True)
     if tally.failed:
         raise typer.Exit(1)
 
 
-def _screen(
-    paths: list[Path],
-    output: Path | None,
-    kind: Format,
-    resume: bool,
-    target_sensitivity: float,
-    weights: str | None,
-    workers: int | None,
-) -> batch.Tally:
-    if output:
-        outputs.check(output, kind, paths)
-    elif resume:
-        raise SettingError("--resume needs --output: what went to stdout cannot be read again.")
-    if next(batch.find_images(paths, batch.LeftOut()), None) is None:
-        raise SettingError(
-            f"No image in {', '.join(map(str, paths))}. A folder is searched for files named "
-            f"{' '.join(sorted(SUFFIXES))}."
-        )
+@dataclass(frozen=True)
+class _Work:
+    """What is to be screened, and how. ``total``: images, where it can be known, by a search of its
+    own. ``judged``: the rows of every image that is not finished. ``left_out`` is filled by it."""
+
+    manifest: Manifest
+    total: Callable[[], int | None]
+    judged: Callable[[Sheet, Finished], Generator[list[Row], None, None]]
+    left_out: LeftOut
+
+
+@contextmanager
+def _here(paths: list[str], weights: str | None, workers: int | None) -> Iterator[_Work]:
+    """On the cores of this machine."""
+    named, left_out = [Path(path) for path in paths], LeftOut()
+    if next(batch.find_images(named, LeftOut()), None) is None:
+        raise _nothing(paths, SUFFIXES)
     screener = Screener(weights, threads=1)
-    sheet = Sheet(screener.manifest, target_sensitivity)
-    done = outputs.finished(output, kind, sheet, resume) if output else outputs.Finished()
-    tally = batch.Tally(before=len(done))
-    files = (
-        file
-        for file in batch.find_images(paths, tally.left_out)
-        if not (len(done) and batch.name_of(file) in done)
+
+    def judged(sheet: Sheet, done: Finished) -> Generator[list[Row], None, None]:
+        def judge(group: Sequence[Path]) -> list[list[Row]]:
+            return batch.judge(screener, sheet, [(batch.name_of(file), file) for file in group])
+
+        files = (
+            file
+            for file in batch.find_images(named, left_out)
+            if not (len(done) and batch.name_of(file) in done)
+        )
+        return batch.in_order(judge, files, workers or inference.cores())
+
+    def total() -> int:
+        return sum(1 for _ in batch.find_images(named, LeftOut()))
+
+    yield _Work(screener.manifest, total, judged, left_out)
+
+
+@contextmanager
+def _on_cluster(
+    address: str, paths: list[str], weights: str | None, workers: int | None
+) -> Iterator[_Work]:
+    """On a Ray cluster."""
+    from mel_demo import archive, cluster
+
+    with cluster.joined(address, weights) as manifest:
+        left_out = LeftOut()
+        items = list(archive.find(paths, left_out))
+        if not items:
+            raise _nothing(paths, SUFFIXES | archive.SHARDS)
+
+        def judged(sheet: Sheet, done: Finished) -> Generator[list[Row], None, None]:
+            return cluster.judged(items, sheet.target, done, workers)
+
+        total = None if any(item.is_shard for item in items) else len(items)
+        yield _Work(manifest, lambda: total, judged, left_out)
+
+
+def _nothing(paths: list[str], suffixes: Iterable[str]) -> SettingError:
+    return SettingError(
+        f"No image in {', '.join(paths)}. A folder is searched for files named "
+        f"{' '.join(sorted(suffixes))}."
     )
-
-    def judge(group: Sequence[Path]) -> list[list[Row]]:
-        return batch.judge(screener, sheet, [(batch.name_of(file), file) for file in group])
-
-    with outputs.opened(output, kind) as table, _progress(not output) as progress:
-        total = None
-        if not progress.disable:  # counting means a search of its own
-            total = sum(1 for _ in batch.find_images(paths, batch.LeftOut()))
-        task = progress.add_task("Screening", total=total, completed=len(done))
-        with closing(batch.in_order(judge, files, workers or inference.cores())) as judged:
-            for found in judged:
-                table.add(found)
-                tally.add(found)
-                progress.advance(task)
-    return tally
 
 
 @contextmanager

@@ -51,7 +51,7 @@ class Finished:
     """Which images a table holds already: eight bytes each, as hashes of their names."""
 
     def __init__(self, names: Iterable[str] = ()) -> None:
-        self._hashes = np.sort(np.array(array("Q", map(_hash, names)), np.uint64))
+        self._hashes = np.unique(np.array(array("Q", map(_hash, names)), np.uint64))
 
     def __len__(self) -> int:
         return len(self._hashes)
@@ -230,13 +230,19 @@ class _Parts:
         return pyarrow, parquet
 
 
+def schema() -> Any:
+    """Of a row, as a pyarrow.Schema."""
+    import pyarrow
+
+    types = {str: pyarrow.string(), float: pyarrow.float64(), bool: pyarrow.bool_()}
+    return pyarrow.schema([(name, types[kind]) for name, kind in COLUMNS.items()])
+
+
 def table(found: list[Row]) -> Any:
     """Rows as a pyarrow.Table."""
     import pyarrow
 
-    types = {str: pyarrow.string(), float: pyarrow.float64(), bool: pyarrow.bool_()}
-    schema = pyarrow.schema([(name, types[kind]) for name, kind in COLUMNS.items()])
-    return pyarrow.Table.from_pylist(found, schema)
+    return pyarrow.Table.from_pylist(found, schema())
 
 
 def _parts(folder: Path) -> list[Path]:

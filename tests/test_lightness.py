@@ -32,3 +32,15 @@ def test_nothing_heavy_comes_along(modules: str, absent: tuple[str, ...]) -> Non
     )
     assert done.returncode == 0, done.stderr
     assert not set(done.stdout.split()).intersection(absent)
+
+
+def test_gradio_starts_without_writing_stubs() -> None:
+    """Half of its start goes into files for editors; what the page needs of it stays."""
+    code = (
+        "import mel_demo.ui.upload, gradio.component_meta as meta, gradio as gr\n"
+        "print(meta.create_or_modify_pyi.__module__, gr.Image().change is not None)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout.split() == ["mel_demo.ui.stubless", "True"], done.stderr

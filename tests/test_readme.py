@@ -1,5 +1,6 @@
 """README: its commands and options exist, its links lead somewhere, its numbers are current."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import typer
 import typer.main
 from PIL import ExifTags, Image
 
+from benchmarks import archive_cost
 from mel_demo.cli import app as serving
 from mel_demo.images import open_image
 from mel_demo.screening import Screener
@@ -50,6 +52,13 @@ def test_the_two_commands_come_first():
     first = README.split("```")[1]
     assert first.index("make demo") < first.index("make test")
     assert README.index("make demo") < 60
+
+
+def test_what_an_archive_costs_is_what_was_measured():
+    measured = json.loads((ROOT / "benchmarks/screening.json").read_text(encoding="utf-8"))
+    assert archive_cost.filled(README, measured) == README, (
+        "README's sentence is stale: run `python -m benchmarks.archive_cost`"
+    )
 
 
 def test_the_results_table_is_the_manifests():

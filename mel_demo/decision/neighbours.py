@@ -10,6 +10,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from mel_demo.manifest import Scores
 
 NEIGHBOURS = 130
@@ -54,29 +56,29 @@ def neighbours(
         return None
     here = log_odds(probability)
     # Rounded, as what is as far below as another is above must not differ by a last binary digit.
-    distances = sorted(
-        (round(abs(log_odds(score) - here), 9), positive)
-        for group, positive in ((scores.positive, True), (scores.negative, False))
-        for score in group
-    )
-    reach = distances[min(count, len(distances)) - 1][0]
-    near = [positive for distance, positive in distances if distance <= reach]
-    low, high = _wilson(sum(near), len(near))
-    return Neighbours(len(near), sum(near), low, high, _beyond(scores, here))
+    odds = _log_odds(scores)
+    distances = np.round(np.abs(odds - here), 9)
+    reach = np.sort(distances)[min(count, len(odds)) - 1]
+    near = distances <= reach
+    images, positives = int(near.sum()), int(near[: len(scores.positive)].sum())
+    beyond: Literal["lowest", "highest"] | None = None
+    if here < odds.min():
+        beyond = "lowest"
+    elif here > odds.max():
+        beyond = "highest"
+    return Neighbours(images, positives, *_wilson(positives, images), beyond)
 
 
-@functools.lru_cache(20_000)  # of the measured scores, again and again
+@functools.lru_cache(32)  # for every image anew
+def _log_odds(scores: Scores) -> np.ndarray:
+    """Of all measured scores, those of positives first."""
+    return np.array([log_odds(score) for score in (*scores.positive, *scores.negative)])
+
+
 def log_odds(probability: float) -> float:
     """log(p / (1 - p)); 0 and 1 count as what five digits round to them."""
     inside = min(max(probability, _LEAST), 1 - _LEAST)
     return math.log(inside / (1 - inside))
-
-
-def _beyond(scores: Scores, here: float) -> Literal["lowest", "highest"] | None:
-    both = [log_odds(score) for score in (*scores.positive, *scores.negative)]
-    if here < min(both):
-        return "lowest"
-    return "highest" if here > max(both) else None
 
 
 def _wilson(part: int, whole: int) -> tuple[float, float]:

@@ -20,6 +20,7 @@ def _environment() -> jinja2.Environment:
         ),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        auto_reload=False,  # it would look for changed files at every part of every answer
         trim_blocks=True,
         lstrip_blocks=True,
     )

@@ -57,19 +57,32 @@ def bands(
         raise ValueError(f"box {box} does not lie in an image of {width} x {height}")
     if not 0 <= strength <= 1:
         raise ValueError(f"strength {strength!r} is not in 0..1")
-    evidence = _evidence(evidence_map, (right - left, bottom - top)) * np.float32(strength)
-    reached = [level for level in LEVELS if evidence.max() >= level]
-    band = np.zeros(evidence.shape, np.uint8)
-    for level in reached:
-        band += evidence >= level
-    # A pixel's four bytes at once: NumPy is slow along a short axis.
-    inside = _FILLS.view(np.uint32)[:, 0][band].view(np.uint8).reshape(*band.shape, 4)
-    _contours(inside.reshape(-1, 4), evidence, band, reached, max(size) / 512)
+    inside = _inside(evidence_map, (right - left, bottom - top), strength, max(size) / 512)
     if (left, top, right, bottom) == (0, 0, width, height):
         return inside
     drawn = np.zeros((height, width, 4), np.uint8)
     drawn[..., 3] = round(255 * (1 - _DIMMED))
     drawn[top:bottom, left:right] = inside
+    return drawn
+
+
+def _inside(
+    evidence_map: np.ndarray, size: tuple[int, int], strength: float, scale: float
+) -> np.ndarray:
+    """``bands`` of the part that was judged, of ``size``."""
+    values = _shares(evidence_map)
+    width, height = size
+    if strength < LEVELS[0] or not values.any():  # most images: no band, and nothing to compute
+        return np.zeros((height, width, 4), np.uint8)
+    smooth = np.asarray(Image.fromarray(values).resize(size, Image.Resampling.BICUBIC))
+    evidence = np.clip(smooth, 0, 1) * np.float32(strength)  # bicubic overshoots
+    reached = [level for level in LEVELS if evidence.max() >= level]
+    band = np.zeros(evidence.shape, np.uint8)
+    for level in reached:
+        band += evidence >= level
+    # A pixel's four bytes at once: NumPy is slow along a short axis.
+    drawn = _FILLS.view(np.uint32)[:, 0][band].view(np.uint8).reshape(*band.shape, 4)
+    _contours(drawn.reshape(-1, 4), evidence, band, reached, scale)
     return drawn
 
 
@@ -109,8 +122,11 @@ def overlay(
 ) -> np.ndarray:
     """An image, uint8 (height, width, 3), with ``bands`` over it; of the same shape."""
     height, width = rgb.shape[:2]
+    drawn = bands((width, height), evidence_map, box, strength)
+    if not drawn[..., 3].any():
+        return rgb
     picture = Image.fromarray(rgb).convert("RGBA")
-    picture.alpha_composite(Image.fromarray(bands((width, height), evidence_map, box, strength)))
+    picture.alpha_composite(Image.fromarray(drawn))
     return np.asarray(picture.convert("RGB"))
 
 
@@ -132,13 +148,10 @@ def _slope(evidence: np.ndarray) -> np.ndarray:
     return np.sqrt(down * down + right * right) + np.float32(1e-6)
 
 
-def _evidence(evidence_map: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """The map at (width, height), 0..1 of its own maximum; bicubic, its overshoot cut off."""
+def _shares(evidence_map: np.ndarray) -> np.ndarray:
+    """The map as float32, 0..1 of its own maximum."""
     values = np.asarray(evidence_map, np.float32)
     if values.ndim != 2 or not np.isfinite(values).all() or (values < 0).any():
         raise ValueError("the evidence map is not a finite, non-negative (h, w) array")
     peak = values.max()
-    if peak > 0:
-        values = values / peak
-    smooth = np.asarray(Image.fromarray(values).resize(size, Image.Resampling.BICUBIC))
-    return np.clip(smooth, 0, 1)
+    return values / peak if peak > 0 else values

@@ -6,6 +6,7 @@ beside the drawing, so that they keep their size when it is stretched.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 from markupsafe import Markup
@@ -83,6 +84,7 @@ def _inside(value: float) -> float:
     return min(max(value, LEFT), RIGHT)
 
 
+@lru_cache(32)
 def _of_scores(scores: Scores) -> Heaps:
     step = (RIGHT - LEFT) / BINS
     heights = []
@@ -103,6 +105,7 @@ def _heights(counts: Sequence[int], widths: Sequence[float]) -> tuple[float, ...
     return tuple(density / tallest for density in densities)
 
 
+@lru_cache(64)
 def _outline(edges: Sequence[float], heights: Sequence[float], side: int) -> str:
     """A path in a box of 100 by 100 with its base in the middle."""
     steps = ["M0 50"]

@@ -41,7 +41,8 @@ def add_screen(screener: Screener, turn: AbstractContextManager) -> None:
         """What /screen and the MCP tool answer; a caller is told what is wrong with what it sent.
 
         Args:
-            image: URL (http, https or data) of one dermoscopy image.
+            image: one dermoscopy image as a data URL (data:image/jpeg;base64,...), or the URL of
+                a file uploaded to this server (POST /gradio_api/upload). No other address.
             target_sensitivity: share of melanomas to catch, 0.8 to 0.995; 0.95 is usual.
         """
         if image is None:
@@ -75,6 +76,11 @@ def add_screen(screener: Screener, turn: AbstractContextManager) -> None:
     )
 
 
+def with_tools() -> bool:
+    """Whether Gradio is told to be an MCP server as well."""
+    return os.environ.get("GRADIO_MCP_SERVER", "").lower() == "true"
+
+
 def routes() -> list[BaseRoute]:
     """What Gradio's view "Use via API" asks for whether it is offered or not, so that a browser's
     console shows no refusals: statistics (none are kept), and the MCP server's tools."""
@@ -87,6 +93,6 @@ def routes() -> list[BaseRoute]:
         return Response(status_code=300)
 
     found: list[BaseRoute] = [Route("/monitoring/summary", statistics)]
-    if os.environ.get("GRADIO_MCP_SERVER", "").lower() != "true":
+    if not with_tools():
         found.append(Route("/gradio_api/mcp/schema", no_tools))
     return found

@@ -41,6 +41,8 @@ def close_to_strangers(blocks: gr.Blocks) -> None:
     async def checked(*given: Any, **named: Any) -> list[Any]:
         try:
             return await preprocess(*given, **named)
+        except gr.Error:  # a ValueError, with words of our own
+            raise
         except (ValueError, OSError) as error:
             raise gr.Error(
                 "The file was not uploaded to this server. Upload it first, or send a data URL.",

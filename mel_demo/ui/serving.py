@@ -15,7 +15,8 @@ from mel_demo.errors import SettingError
 from mel_demo.images import MAX_BYTES
 from mel_demo.phone.serve import routes as phone_routes
 from mel_demo.screening import Screener
-from mel_demo.ui.api import routes as api_routes
+from mel_demo.ui.api import routes as api_routes, with_tools
+from mel_demo.ui.bounded import Bounded
 from mel_demo.ui.drawings import routes as drawing_routes
 from mel_demo.ui.early import EarlyScript
 from mel_demo.ui.headers import SafeHeaders
@@ -53,6 +54,10 @@ def _launch(blocks: gr.Blocks, host: str | None, port: int | None) -> None:
     host = host or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
     # As in addresses: Gradio takes the bare form for one, too, and gets it wrong.
     host = f"[{host}]" if ":" in host and not host.startswith("[") else host
+    if with_tools():
+        from mel_demo.ui import api_mcp
+
+        api_mcp.install()
     try:
         blocks.launch(
             **launch_options(),
@@ -81,7 +86,10 @@ def launch_options() -> dict[str, Any]:
         "pwa": False,
         "app_kwargs": {
             "routes": [*api_routes(), *drawing_routes(), *phone_routes()],
-            "middleware": [Middleware(SafeHeaders), Middleware(Lean), Middleware(EarlyScript)],
+            "middleware": [
+                *(Middleware(SafeHeaders), Middleware(Bounded)),
+                *(Middleware(Lean), Middleware(EarlyScript)),
+            ],
             "lifespan": _forgetful,
         },
         "run_history": False,

@@ -12,7 +12,7 @@ from typing import Any
 
 import gradio as gr
 from gradio.data_classes import ImageData
-from gradio.processing_utils import save_bytes_to_cache
+from gradio.processing_utils import client_utils, save_bytes_to_cache
 
 
 def image_input(**options: Any) -> gr.Image:
@@ -21,7 +21,22 @@ def image_input(**options: Any) -> gr.Image:
     # On the instance and not in a subclass: beside the source of each of those Gradio writes a
     # .pyi file when the page starts.
     component.preprocess = _file_of  # type: ignore[method-assign, assignment]
+    keep = component.async_move_resource_to_block_cache
+
+    async def keep_uploads(url_or_file_path: str | Path | None) -> str | None:
+        if client_utils.is_http_url_like(url_or_file_path):
+            raise _not_fetched()
+        return await keep(url_or_file_path)
+
+    component.async_move_resource_to_block_cache = keep_uploads  # type: ignore[method-assign]
     return component
+
+
+def _not_fetched() -> gr.Error:
+    return gr.Error(
+        "A picture is not fetched from an address. Send the file itself, or a data URL of it.",
+        print_exception=False,
+    )
 
 
 def _file_of(payload: Any) -> Path | bytes | None:
@@ -31,10 +46,7 @@ def _file_of(payload: Any) -> Path | bytes | None:
     if payload.path:
         return Path(payload.path)
     if payload.url and not payload.url.startswith("data:"):
-        raise gr.Error(
-            "A picture is not fetched from an address. Send the file itself, or a data URL of it.",
-            print_exception=False,
-        )
+        raise _not_fetched()
     try:
         return base64.b64decode((payload.url or "").partition(",")[2], validate=True)
     except binascii.Error as error:

@@ -134,7 +134,7 @@ class Pictures:
         """A model's evidence of a class to be laid over the image, and whether there is any."""
         if (key, index) not in self._maps:
             drawn = case.draw_map(self.screener, self.judged, key, index)
-            marked = bool((drawn[..., :3] > 0).any())
+            marked = any(drawn[..., colour].any() for colour in range(3))
             self._maps[key, index] = _uri("webp", encoded(drawn)), marked
         return self._maps[key, index]
 

@@ -177,6 +177,14 @@ def test_an_address_is_not_fetched_and_said_so(url):
         image_input().preprocess(ImageData(url=url, path=None))
 
 
+@pytest.mark.parametrize("name", ["path", "url"])
+def test_no_address_is_fetched_for_a_program(app, name):
+    sent = {name: f"{app.url}/drawings/nevus.jpg", "meta": {"_type": "gradio.FileData"}}
+    answer = post_raw(app, sent)
+    assert "event: error" in answer
+    assert "not fetched from an address" in answer
+
+
 @pytest.mark.parametrize("target", [0.5, 0.7999, 1.0, 95, -1, "high", None])
 def test_a_target_out_of_range_names_the_range(client, tmp_path, target):
     draw_lesion().save(tmp_path / "a.jpg")

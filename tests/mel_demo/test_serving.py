@@ -122,6 +122,15 @@ def test_the_page_s_own_events_do_not_answer_by_name(app):
             assert str(ROOT) not in answer.decode()
 
 
+@pytest.mark.parametrize("door", ["component_server", "upload", "queue/join", "call/screen"])
+def test_no_door_takes_a_body_beyond_all_bounds(app, door):
+    with socket.create_connection(("127.0.0.1", int(app.url.rpartition(":")[2])), 30) as line:
+        head = f"POST /gradio_api/{door} HTTP/1.1\r\nHost: x\r\nContent-Length: {10**9}\r\n\r\n"
+        line.sendall(head.encode())
+        answer = line.recv(65536)
+    assert b" 413 " in answer.splitlines()[0]
+
+
 def test_an_orderly_end_leaves_no_upload(tiny_weights, picture, tmp_path):
     with running_app(tiny_weights, tmp_path) as app:
         upload(app, picture)

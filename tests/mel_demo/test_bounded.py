@@ -1,0 +1,112 @@
+"""What the server takes in at a time: requests wait for room, and are told when there is none."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from mel_demo.ui.bounded import LARGEST, SMALL, Bounded
+
+MB = 1_000_000
+
+
+class Held:
+    """An app that reads a request, and answers when it is told to."""
+
+    def __init__(self) -> None:
+        self.go = asyncio.Event()
+        self.inside = self.most = self.bytes = 0
+        self.broken_off = False
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+        try:
+            more = True
+            while more:
+                message = await receive()
+                self.broken_off |= message["type"] == "http.disconnect"
+                self.bytes += len(message.get("body", b""))
+                more = message.get("more_body", False)
+            await self.go.wait()
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        finally:
+            self.inside -= 1
+
+
+async def post(app: Bounded, size: int, chunked: bool = False) -> int:
+    """The status of the answer to so many bytes."""
+    left = size
+    statuses: list[int] = []
+
+    async def receive() -> dict[str, Any]:
+        nonlocal left
+        sent, left = min(left, MB), max(0, left - MB)
+        return {"type": "http.request", "body": bytes(sent), "more_body": left > 0}
+
+    async def send(message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    header = (b"transfer-encoding", b"chunked") if chunked else (b"content-length", b"%d" % size)
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": [header]}
+    await app(scope, receive, send)
+    return statuses[0]
+
+
+def test_what_finds_no_room_waits_and_is_taken_later() -> None:
+    async def tried() -> None:
+        inner = Held()
+        app = Bounded(inner, most=10 * MB)
+        posts = [asyncio.create_task(post(app, 4 * MB)) for _ in range(5)]
+        await asyncio.sleep(0.05)
+        assert inner.inside == 2
+        assert inner.bytes == 8 * MB, "the others are not read"
+        small = asyncio.create_task(post(app, SMALL))
+        await asyncio.sleep(0.05)
+        assert inner.inside == 3, "a control of the page waits for no picture"
+        inner.go.set()
+        assert await asyncio.gather(*posts, small) == [200] * 6
+        assert inner.most == 3
+
+    asyncio.run(asyncio.wait_for(tried(), 30))
+
+
+def test_who_waits_too_long_is_told_to_come_again() -> None:
+    async def tried() -> None:
+        inner = Held()
+        app = Bounded(inner, most=10 * MB, patience=0.05)
+        first = asyncio.create_task(post(app, 8 * MB))
+        await asyncio.sleep(0.01)
+        assert await post(app, 8 * MB) == 503
+        inner.go.set()
+        assert await first == 200
+        assert await post(app, 8 * MB) == 200
+
+    asyncio.run(asyncio.wait_for(tried(), 30))
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_one_that_is_too_large_is_not_read(chunked: bool) -> None:
+    async def tried() -> None:
+        inner = Held()
+        inner.go.set()
+        app = Bounded(inner)
+        status = await post(app, LARGEST + 10 * MB, chunked)
+        assert inner.bytes <= LARGEST
+        assert inner.broken_off if chunked else status == 413
+
+    asyncio.run(asyncio.wait_for(tried(), 30))
+
+
+def test_a_request_that_fails_gives_its_room_back() -> None:
+    async def failing(*_: Any) -> None:
+        raise OSError("the visitor has gone")
+
+    async def tried() -> None:
+        app = Bounded(failing, most=MB, patience=0.05)
+        for _ in range(3):
+            with pytest.raises(OSError, match="has gone"):
+                await post(app, MB)
+
+    asyncio.run(asyncio.wait_for(tried(), 30))
