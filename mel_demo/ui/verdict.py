@@ -66,7 +66,7 @@ def forgotten(t: Texts) -> Markup:
 def hero(t: Texts, judged: Judged, verdict: Verdict) -> Markup:
     """The verdict on an image in a headline and a sentence, or why there is none."""
     notes = [
-        (found.severity, t.get(f"finding_{found.code}", found.text))
+        (found.severity, found.says(t))
         for found in judged.screening.findings
         if found.severity != "refusal"
     ]

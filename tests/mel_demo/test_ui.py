@@ -108,6 +108,17 @@ def test_the_slider_runs_no_model(page, upload, runs):
     assert runs == {"teacher": 1, "student": 1}
 
 
+def test_what_is_refused_has_no_other_fault(tmp_path):
+    """A blue picture has no pen marks, and the page asks for no lesion in the middle of it."""
+    page = Page(Screener(write_tiny_weights(tmp_path / "weights", refusing=True), threads=1))
+    Image.new("RGB", (200, 150), (0, 0, 255)).save(tmp_path / "blue.png")
+    found = page.on_image(tmp_path / "blue.png", "en", MELANOMA, 95, 2)
+    assert T("refused_title") in found["hero"]
+    assert "finding" not in found["hero"]
+    document = page.on_report(found["session"], "de", 95, 2)["document"]
+    assert document.count('class="finding') == 1
+
+
 def test_a_refusal_that_is_overridden_keeps_the_warning_and_shows_no_green(tmp_path):
     screener = Screener(write_tiny_weights(tmp_path / "weights", refusing=True), threads=1)
     page = Page(screener)
