@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from mel_demo.decision.operating_point import choose
+from mel_demo.decision.verdict import Call, together
 from mel_demo.errors import ImageError
 from mel_demo.images import open_image
 from mel_demo.inference import Model
@@ -162,6 +163,23 @@ def test_a_bad_file_says_why_and_leaves_the_setting(page, tmp_path, content):
     assert "slider" not in found
 
 
+@pytest.mark.parametrize("language", LANGUAGES[1:])
+def test_a_bad_file_is_said_in_the_readers_language(page, tmp_path, language):
+    path = tmp_path / "bad.jpg"
+    path.write_bytes(b"not an image")
+    hero = flat(shown(page, path, language=language)["hero"])
+    assert Texts(language)("error_NotAnImageError") in hero
+
+
+@pytest.mark.parametrize(("leading", "explained"), [("nv", True), ("mel", False), ("bcc", False)])
+def test_a_referral_of_a_likely_mole_says_why(page, upload, leading, explained):
+    judged = shown(page, upload(GREY))["session"]
+    point = choose(page.manifest.models["teacher"].operating_table, 0.95)
+    found = Call(point.threshold, point, CLASS_NAMES.index(leading), close=False)
+    hero = flat(verdict.hero(T, judged, together(dict.fromkeys(BOTH, found))))
+    assert (T("refer_yet") in hero) == explained
+
+
 @pytest.mark.parametrize("typed", [None, float("nan"), "", 0, 400])
 def test_an_emptied_or_wild_number_box_is_no_error(page, typed):
     assert moved(page, None, typed)["measured"]
@@ -196,8 +214,10 @@ def test_the_session_keeps_numbers_and_a_small_picture(page, upload):
 
 
 def test_text_from_outside_is_escaped():
-    assert "<b>" not in verdict.problem(T, "<b>")
+    assert "<b>" not in verdict.problem(T, ImageError("<b>"))
 
 
 def test_a_forgotten_session_says_so(page):
-    assert T("forgotten") in page.on_setting(None, True, "en", 95, 2)["hero"]
+    found = page.on_setting(None, True, "en", 95, 2)
+    assert T("forgotten") in found["hero"]
+    assert found["pictures"] == found["maps"] == ""
