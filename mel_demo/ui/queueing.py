@@ -21,9 +21,9 @@ def of_models() -> dict[str, Any]:
 def tune(blocks: gr.Blocks) -> None:
     """Give the page its queue."""
     queue = blocks.queue(max_size=MOST_QUEUED)._queue
-    # It looks for work a thousand times a second, and for news of it a hundred times, of which
-    # no event of ours sends any. In a crowd
-    # uploads have begun before their turn (``MOST_WAITING``), and alone nobody notices this.
+    # It looks for work a thousand times a second. In a crowd uploads have begun before their turn
+    # (``MOST_WAITING``), and alone nobody notices this. For news of progress, which no event of
+    # ours has, it looks a hundred times.
     queue.sleep_when_free = 0.05
     queue.progress_update_sleep_when_free = 1
     # After every event it would compute statistics of the last ten thousand, which nobody reads.
