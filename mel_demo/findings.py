@@ -7,7 +7,7 @@ is only compared here. A ruler is not looked for: nothing was tried.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -15,6 +15,7 @@ from PIL import Image
 
 from mel_demo.images import crop_box
 from mel_demo.manifest import Manifest, OutOfDistribution
+from mel_demo.texts import Texts
 
 WORKING_SIDE = 120
 """Pixels of the shorter side of what is measured: no more than a model sees."""
@@ -45,14 +46,33 @@ Severity = Literal["info", "warning", "refusal"]
 
 @dataclass(frozen=True)
 class Finding:
-    """Something about the image, in words for a lay person; ``code`` is for programs.
+    """Something about the image; ``code`` is for programs.
 
     ``severity``: with "refusal" the models' answers mean nothing, so that no verdict is given.
+    ``values``: what fills the text's places: a share (0..1), distances, counts of pixels.
+    ``key``: of its text, where that is not "finding_<code>".
     """
 
     code: str
     severity: Severity
-    text: str
+    values: Mapping[str, float] = field(default_factory=dict)
+    key: str = ""
+
+    def says(self, t: Texts) -> str:
+        """A sentence or two for a lay person."""
+        shown = {name: _shown(t, name, value) for name, value in self.values.items()}
+        return t(self.key or f"finding_{self.code}", **shown)
+
+    @property
+    def text(self) -> str:
+        """The same in English."""
+        return self.says(Texts())
+
+
+def _shown(t: Texts, name: str, value: float) -> str:
+    if isinstance(value, int):
+        return str(value)
+    return t.percent(value) if name == "share" else t.decimal(value, 2)
 
 
 @dataclass(frozen=True)
@@ -100,7 +120,8 @@ def findings(
     remarks: Iterable[str] = (),
 ) -> Iterator[Finding]:
     """What the checks say of uint8 RGB (height, width, 3), in the order of CHECKS, and then what
-    reading its file remarked.
+    reading its file remarked. A refusal comes alone: of what is no dermoscopy image nothing else
+    can be said.
 
     ``distances``: what the models say, by key; None of one that says none. ``remarks``: of
     ``images.Picture``.
@@ -110,6 +131,8 @@ def findings(
         finding = check(subject)
         if finding is not None:
             yield finding
+            if finding.severity == "refusal":
+                return
     yield from (OF_FILES[remark] for remark in remarks)
 
 
@@ -233,78 +256,42 @@ def _not_dermoscopy(subject: Subject) -> Finding | None:
     """By distance, or for want of any colour; only where a model's distance was measured."""
     for distance, reference in subject.distances:
         if subject.measures.colour < COLOURLESS:
-            reason = "it has no colours"
-        elif distance > reference.threshold:
-            reason = (
-                "it is unlike the pictures that the models learned from (distance "
-                f"{distance:.2f}, accepted up to {reference.threshold:.2f})"
-            )
-        else:
-            continue
-        return Finding(
-            "not_dermoscopy",
-            "refusal",
-            f"This does not look like a dermoscopy image: {reason}. What the models say of it "
-            "means nothing. Use a colour picture taken with a dermatoscope.",
-        )
+            return Finding("not_dermoscopy", "refusal", key="colourless")
+        if distance > reference.threshold:
+            values = {"distance": float(distance), "most": float(reference.threshold)}
+            return Finding("not_dermoscopy", "refusal", values)
     return None
 
 
 def _enlarged(subject: Subject) -> Finding | None:
     if min(subject.height, subject.width) >= subject.size:
         return None
-    return Finding(
-        "enlarged",
-        "warning",
-        f"The image is small ({subject.width} x {subject.height} pixels): it was enlarged to "
-        f"{subject.size} x {subject.size}, and details that the models look for may be missing. "
-        "Use a larger picture if there is one.",
-    )
+    values = {"width": subject.width, "height": subject.height, "size": subject.size}
+    return Finding("enlarged", "warning", values)
 
 
 def _elongated(subject: Subject) -> Finding | None:
     if subject.judged >= MOST_JUDGED_SHARE:
         return None
-    return Finding(
-        "elongated",
-        "warning",
-        f"The image is elongated ({subject.width} x {subject.height} pixels): only its centre was "
-        f"judged ({subject.judged:.0%} of it). Crop it so that the lesion is in the middle.",
-    )
+    values = {"width": subject.width, "height": subject.height, "share": subject.judged}
+    return Finding("elongated", "warning", values)
 
 
 def _blurred(subject: Subject) -> Finding | None:
     # What was enlarged is never sharp, and has been told so.
     if subject.enlarged or subject.measures.blur <= BLURRED:
         return None
-    return Finding(
-        "blurred",
-        "warning",
-        "The image looks blurred: blurring it once more hardly changes it. Fine structures that "
-        "the models look for may be missing. Focus and take it again.",
-    )
+    return Finding("blurred", "warning")
 
 
 def _overexposed(subject: Subject) -> Finding | None:
     if subject.measures.white <= OVEREXPOSED:
         return None
-    return Finding(
-        "overexposed",
-        "warning",
-        f"The image is too bright: {subject.measures.white:.0%} of the judged part is plain white, "
-        "where nothing can be seen. Take it again with less light, or without reflections.",
-    )
+    return Finding("overexposed", "warning", {"share": subject.measures.white})
 
 
 def _underexposed(subject: Subject) -> Finding | None:
-    if not _too_dark(subject):
-        return None
-    return Finding(
-        "underexposed",
-        "warning",
-        "The image is too dark: even its brightest parts are dim, and colours cannot be told "
-        "apart well. Take it again with more light.",
-    )
+    return Finding("underexposed", "warning") if _too_dark(subject) else None
 
 
 def _too_dark(subject: Subject) -> bool:
@@ -314,35 +301,18 @@ def _too_dark(subject: Subject) -> bool:
 def _ink(subject: Subject) -> Finding | None:
     if subject.measures.ink <= INKED:
         return None
-    return Finding(
-        "ink",
-        "warning",
-        f"Something blue, green or violet covers {subject.measures.ink:.1%} of the judged part, "
-        "such as a pen mark or a sticker. Models may take it for a feature of the lesion. Use a "
-        "picture without it if there is one.",
-    )
+    return Finding("ink", "warning", {"share": subject.measures.ink})
 
 
 def _no_lesion(subject: Subject) -> Finding | None:
     # In the dark there is no contrast, lesion or not.
     if subject.measures.contrast >= FAINT or _too_dark(subject):
         return None
-    return Finding(
-        "no_lesion",
-        "warning",
-        "No lesion was found: nothing in the image differs much from its typical colour. The "
-        "models judge whatever they are given. Check that the spot is in the middle of the image.",
-    )
+    return Finding("no_lesion", "warning")
 
 
 def _much_hair(subject: Subject) -> Finding | None:
-    if subject.measures.hair <= _HAIRY:
-        return None
-    return Finding(
-        "hair",
-        "info",
-        "Many thin dark lines, such as hair, cross the image and may cover parts of the lesion.",
-    )
+    return Finding("hair", "info") if subject.measures.hair > _HAIRY else None
 
 
 CHECKS: tuple[Callable[[Subject], Finding | None], ...] = (
@@ -359,37 +329,10 @@ CHECKS: tuple[Callable[[Subject], Finding | None], ...] = (
 """Add a check of the image here; the page and the command line show what it finds."""
 
 OF_FILES: dict[str, Finding] = {
-    finding.code: finding
-    for finding in (
-        Finding(
-            "few_colours",
-            "warning",
-            "The file holds at most 256 colours (a GIF, or a PNG with a palette): fine shades that "
-            "the models look for are missing. Use the original picture.",
-        ),
-        Finding(
-            "profile_ignored",
-            "warning",
-            "The file's colour profile is damaged or does not fit, and was ignored: colours may be "
-            "a little wrong. Save the picture anew as sRGB.",
-        ),
-        Finding(
-            "transparent",
-            "warning",
-            "Parts of the image are transparent and were judged as white. Use a picture without "
-            "transparency.",
-        ),
-        Finding(
-            "deep_grey",
-            "warning",
-            "The file holds grey values of more than 8 bits and no colours. They were scaled to "
-            "256 levels. Use a colour picture taken with a dermatoscope.",
-        ),
-        Finding(
-            "first_frame",
-            "info",
-            "The file holds several pictures: the first of them was judged.",
-        ),
-    )
+    "few_colours": Finding("few_colours", "warning"),
+    "profile_ignored": Finding("profile_ignored", "warning"),
+    "transparent": Finding("transparent", "warning"),
+    "deep_grey": Finding("deep_grey", "warning"),
+    "first_frame": Finding("first_frame", "info"),
 }
 """What reading a file remarked, by code; ``images.Picture`` carries the codes."""

@@ -1,5 +1,6 @@
 """The page in real Chromium, at desk and phone width: what a visitor does and then sees."""
 
+import json
 import os
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,7 +56,8 @@ def chrome():
 def plain(tmp_path_factory):
     """Pictures of one colour: nearly black is referred by both, red by the student alone."""
     folder = tmp_path_factory.mktemp("plain")
-    colours = {"black": (40, 20, 20), "red": (255, 0, 0), "blue": (0, 0, 255)}
+    colours = {"black": (40, 20, 20), "red": (255, 0, 0)}
+    colours |= {"blue": (0, 0, 255), "also blue": (1, 0, 255)}
     for name, colour in colours.items():
         Image.new("RGB", (200, 150), colour).save(folder / f"{name}.png")
     (folder / "bad.jpg").write_bytes(b"not an image")
@@ -240,6 +242,39 @@ def test_states_follow_each_other_and_the_last_of_five_uploads_is_shown(chrome, 
         page.click("#insist")
         page.wait_for_selector(".hero.insisted")
         assert page.locator(".card.no_referral").count() == 0
+
+
+def test_while_it_is_judged_the_page_says_so_and_never_for_good(chrome, measured, plain):
+    with visiting(chrome, measured, "desk") as page:
+        held = []
+        page.route("**/queue/join*", lambda route: held.append(route))
+        page.click("[data-drawing=landscape]")
+        page.wait_for_selector(f".hero.judging:has-text('{T('judging_title')}')")
+        assert page.locator(".spinner").evaluate("i => getComputedStyle(i).borderTopWidth") == "5px"
+        held[0].continue_()
+        page.unroute("**/queue/join*")
+        page.wait_for_selector("body:not(.is-judging) .hero.now:not(.empty)")
+        for name in ("blue", "also blue"):  # The second has the same answer.
+            page.set_input_files("#upload input[type=file]", plain / f"{name}.png")
+            page.wait_for_selector("body:not(.is-judging) .hero.now.refused")
+        page.route("**/upload*", lambda route: route.abort())
+        page.set_input_files("#upload input[type=file]", plain / "red.png")
+        page.wait_for_selector(".hero.judging")
+        page.wait_for_selector("body:not(.is-judging) .hero.now")
+
+
+def test_a_session_that_the_server_has_forgotten_shows_nothing_of_it(chrome, measured, plain):
+    def of_another(route):
+        asked = json.loads(route.request.post_data)
+        route.continue_(post_data=json.dumps(asked | {"session_hash": "another"}))
+
+    with visiting(chrome, measured, "desk") as page:
+        upload(page, plain / "red.png", until=".hero.disagree")
+        page.route("**/run/predict*", of_another)
+        page.locator("#target input[type=range]").press("Home")
+        page.wait_for_selector(f".hero.forgotten:has-text('{T('forgotten')}')")
+        assert text(page, "#pictures") == ""
+        assert page.locator("#start").is_visible()
 
 
 def test_the_slider_moves_the_decision_and_nothing_is_wrong(chrome, measured, plain):

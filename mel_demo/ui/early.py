@@ -1,13 +1,24 @@
-"""Puts page.js and upload.js into the page before Gradio's own scripts: what Gradio adds to the
-head comes after its words have been chosen, and the language must be known before."""
+"""What a browser is told at the very beginning of the page, before it asks.
+
+page.js and upload.js come before Gradio's own scripts: what Gradio adds to the head comes after its
+words have been chosen, and the language must be known before. And Gradio's scripts import each
+other several deep, which costs a slow network a round trip each: those that the first visit asked
+for are named to all later ones.
+"""
 
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
+from mel_demo.ui.lean import ANSWERS, HASHED
+
+MOST_MODULES = 100
 _SCRIPT = "".join(
     Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("page.js", "upload.js")
 )
 _PLACE = b"<head>"
+_MODULE = Markup('<link rel="modulepreload" crossorigin href="./{}">')
 
 
 class EarlyScript:
@@ -15,11 +26,29 @@ class EarlyScript:
 
     def __init__(self, app: Any) -> None:
         self._app = app
+        self._modules: dict[str, None] = {}
+        self._learned = False
 
     async def __call__(self, scope: dict, receive: Any, send: Any) -> None:
-        if scope["type"] != "http" or scope["path"] != "/" or scope["method"] != "GET":
+        path = scope.get("path", "").removeprefix(scope.get("root_path", ""))
+        if scope["type"] == "http" and path == "/" and scope["method"] == "GET":
+            await self._begin(scope, receive, send)
+        elif not self._learned and path.startswith(HASHED) and path.endswith(".js"):
+            await self._learn(path, scope, receive, send)
+        else:
+            # The page has all it needs when it asks for its content.
+            self._learned = self._learned or (path == ANSWERS and bool(self._modules))
             await self._app(scope, receive, send)
-            return
+
+    async def _learn(self, path: str, scope: dict, receive: Any, send: Any) -> None:
+        async def watched(message: dict) -> None:
+            if message.get("status") == 200 and len(self._modules) < MOST_MODULES:
+                self._modules[path.removeprefix("/")] = None
+            await send(message)
+
+        await self._app(scope, receive, watched)
+
+    async def _begin(self, scope: dict, receive: Any, send: Any) -> None:
         held: list[dict] = []
         body = bytearray()
 
@@ -30,7 +59,9 @@ class EarlyScript:
             body.extend(message.get("body", b""))
             if message.get("more_body"):
                 return
-            whole = bytes(body).replace(_PLACE, _PLACE + f"<script>{_SCRIPT}</script>".encode(), 1)
+            known = self._modules if self._learned else ()
+            early = "".join(_MODULE.format(name) for name in known) + f"<script>{_SCRIPT}</script>"
+            whole = bytes(body).replace(_PLACE, _PLACE + early.encode(), 1)
             start = held[0]
             headers = [item for item in start["headers"] if item[0].lower() != b"content-length"]
             headers.append((b"content-length", str(len(whole)).encode()))

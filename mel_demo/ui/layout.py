@@ -48,7 +48,8 @@ class Layout:
         self._start, self._offers = start, offers
         self.parts: dict[str, Any] = {
             "session": gr.State(None, time_to_live=session_seconds),
-            "shown": gr.State(False),
+            # In the browser: the server may have forgotten the whole session.
+            "shown": gr.Checkbox(False, visible=False),
             "document": gr.Textbox(visible=False),
             "taps": gr.HTML("", js_on_load=scripts.TAPS, elem_id="taps"),
             "language": gr.Textbox(LANGUAGES[0], visible=False),

@@ -5,9 +5,9 @@ from typing import Any
 from starlette.datastructures import MutableHeaders
 from starlette.middleware.gzip import GZipMiddleware
 
-_ANSWERS = "/gradio_api/run/predict"
+ANSWERS = "/gradio_api/run/predict"
 """Where every event asks that does not wait in the queue."""
-_HASHED = "/assets/"
+HASHED = "/assets/"
 """Gradio's scripts and styles: a new version has a new name."""
 
 
@@ -29,7 +29,7 @@ class Lean:
                 )
             await send(message)
 
-        if path in ("/", _ANSWERS):
+        if path in ("/", ANSWERS):
             await self._packed(scope, receive, send)
         else:
-            await self._app(scope, receive, keeping if path.startswith(_HASHED) else send)
+            await self._app(scope, receive, keeping if path.startswith(HASHED) else send)

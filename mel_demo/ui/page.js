@@ -76,9 +76,14 @@
     if (event.target.matches?.('#upload input[type=file]')) judging(true);
   }, true);
   addEventListener('drop', (event) => { if (event.target.closest?.('#upload')) judging(true); }, true);
-  addEventListener('click', (event) => { if (event.target.closest?.('[data-drawing]')) judging(true); }, true);
+  addEventListener('click', (event) => {
+    const drawing = event.target.closest?.('[data-drawing]')?.dataset.drawing;
+    // What is there already is not judged again.
+    if (drawing && !document.querySelector('#upload img')?.src.endsWith(`/${drawing}.jpg`)) judging(true);
+  }, true);
   let hero = '';
   const follow = () => {
+    if (document.querySelector('.toast-body.error')) judging(false);
     const now = document.querySelector('#hero .hero.now');
     if (!now || now.outerHTML === hero) return;
     hero = now.outerHTML;

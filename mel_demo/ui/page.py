@@ -6,6 +6,7 @@ with the parts that it changes and no others: Gradio builds anew what it is told
 """
 
 import functools
+import re
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -109,7 +110,7 @@ class Page:
                 try:
                     judged = replace(case.judge(self.screener, source).kept(), setting=setting)
                 except MelDemoError as error:
-                    hero = verdict.problem(t, str(error))
+                    hero = verdict.problem(t, error)
             return {
                 "session": judged,
                 "shown": judged is not None,
@@ -141,6 +142,7 @@ class Page:
         }
         if judged is None and was_shown:
             parts["hero"] = verdict.forgotten(t)
+            parts |= view.of_image(t, self.screener, None, setting)
         return parts
 
     def on_class(
@@ -236,7 +238,7 @@ class Page:
         redraw = {
             "fn": self._to_parts(self.on_setting),
             "inputs": [part["session"], part["shown"], language, *settings],
-            "outputs": self._named("hero", *costs, *answer),
+            "outputs": self._named("hero", *costs, *answer, *image),
             **silent,
         }
         redraw_maps = {
@@ -263,7 +265,7 @@ class Page:
             trigger_mode="always_last",
             **of_models(),
             **quiet,
-        ).then(
+        ).then(fn=None, js=scripts.JUDGED, **quiet).then(
             self._to_parts(self.on_judged),
             inputs=[part["session"], language, *settings],
             outputs=self._named("hero", *answer),
@@ -337,7 +339,7 @@ class Page:
 
         @functools.wraps(handler)
         def answer(*given: Any) -> dict:
-            parts = {self.parts[name]: _plain(value) for name, value in handler(*given).items()}
+            parts = {self.parts[name]: _sent(value) for name, value in handler(*given).items()}
             return parts or gr.skip()
 
         return answer
@@ -350,6 +352,11 @@ class Page:
 def _plain(value: Any) -> Any:
     """Markup as the text it is: Gradio sends exact strings."""
     return str(value) if isinstance(value, str) else value
+
+
+def _sent(value: Any) -> Any:
+    """As above, and no line of it begins with a percent sign."""
+    return re.sub(r"(?<=\d) %", "\u00a0%", str(value)) if isinstance(value, str) else value
 
 
 def _note(said: str) -> str:

@@ -21,10 +21,11 @@ def of_models() -> dict[str, Any]:
 def tune(blocks: gr.Blocks) -> None:
     """Give the page its queue."""
     queue = blocks.queue(max_size=MOST_QUEUED)._queue
-    # It looks for work a thousand times a second, and for news of it a hundred times. In a crowd
-    # uploads have begun before their turn (``MOST_WAITING``), and alone nobody notices this.
+    # It looks for work a thousand times a second. In a crowd uploads have begun before their turn
+    # (``MOST_WAITING``), and alone nobody notices this. For news of progress, which no event of
+    # ours has, it looks a hundred times.
     queue.sleep_when_free = 0.05
-    queue.progress_update_sleep_when_free = 0.2
+    queue.progress_update_sleep_when_free = 1
     # After every event it would compute statistics of the last ten thousand, which nobody reads.
     queue.ANALYTICS_MAX_EVENTS = 1
     queue.ANAYLTICS_CACHE_FREQUENCY = 1_000_000_000

@@ -47,6 +47,9 @@ RESTORE = """(...now) => {
 }"""
 """What KEEP has kept, or the same again; the document is named by its heading."""
 
+JUDGED = "() => { document.body.classList.remove('is-judging'); }"
+"""The wait is over, also where the answer is none, or the same as before."""
+
 COPY = """async () => {
   const button = document.querySelector('#link');
   try {

@@ -14,6 +14,7 @@ HEAD = """<style>
   }
   .gradio-container .html-container { overflow-x: auto; }
   .gradio-container :is(.column, .row > *) { min-width: 0 !important; }
+  body.judged .top .intro, body:not(.judged) .cards { display: none !important; }
 }
 body.judged #stage > .styler { grid-template-columns: minmax(0, 1fr) !important; }
 </style>"""

@@ -10,11 +10,12 @@ from typing import Any
 from markupsafe import Markup
 
 from mel_demo.decision.neighbours import neighbours
-from mel_demo.decision.verdict import Outcome, Verdict
+from mel_demo.decision.verdict import OTHER_CANCERS, Outcome, Verdict
+from mel_demo.errors import MelDemoError
 from mel_demo.hub import Origin
-from mel_demo.manifest import CLASS_NAMES, Manifest
+from mel_demo.manifest import CLASS_NAMES, MELANOMA, Manifest
 from mel_demo.pictures.markup import render
-from mel_demo.pictures.overlay import encoded
+from mel_demo.pictures.overlay import COLOURS, encoded
 from mel_demo.pictures.score_figure import heaps, score_svg
 from mel_demo.screening import Screener
 from mel_demo.texts import LANGUAGES, NAMES, Texts, architecture
@@ -53,9 +54,9 @@ def empty(t: Texts) -> Markup:
     return plain(t, "empty", t("empty_title"), t("empty_more"))
 
 
-def problem(t: Texts, message: str) -> Markup:
-    """Where the upload cannot be judged."""
-    return plain(t, "problem", t("problem"), message)
+def problem(t: Texts, error: MelDemoError) -> Markup:
+    """Where the upload cannot be judged; the error itself says it in English, and more exactly."""
+    return plain(t, "problem", t("problem"), t.get(f"error_{type(error).__name__}", str(error)))
 
 
 def forgotten(t: Texts) -> Markup:
@@ -66,7 +67,7 @@ def forgotten(t: Texts) -> Markup:
 def hero(t: Texts, judged: Judged, verdict: Verdict) -> Markup:
     """The verdict on an image in a headline and a sentence, or why there is none."""
     notes = [
-        (found.severity, t.get(f"finding_{found.code}", found.text))
+        (found.severity, found.says(t))
         for found in judged.screening.findings
         if found.severity != "refusal"
     ]
@@ -74,6 +75,9 @@ def hero(t: Texts, judged: Judged, verdict: Verdict) -> Markup:
         return plain(t, "refused", t("refused_title"), t("refused_more"), notes)
     title, following, kind = headline(t, verdict)
     sentences = [_leading(t, verdict), following]
+    likeliest = {verdict.calls[key].leading for key in SHOWN_MODELS}
+    if verdict.outcome is Outcome.REFER and not likeliest & {MELANOMA, *OTHER_CANCERS}:
+        sentences.insert(1, t("refer_yet"))
     if judged.insisted:
         kind = "insisted"
         sentences = [t("insisted_more"), f"{title}."]
@@ -223,6 +227,7 @@ def cards(
         judged=judged,
         findings=judged.screening.findings if judged else (),
         target=setting.looking_for,
+        colours=COLOURS,
     )
 
 

@@ -135,10 +135,11 @@ def report_of(t: Texts, screener: Screener, judged: Judged, setting: Setting) ->
     """The screening as one HTML document, see ``pictures.report``."""
     readings = case.read(screener, setting)
     found = case.decide(judged.screening, readings, setting, judged.silent)
-    title, following, kind = verdict.headline(t, found)
     if judged.silent:
         title, following, kind = t("refused_title"), t("refused_more"), "none"
-    elif judged.insisted:
+    else:
+        title, following, kind = verdict.headline(t, found)
+    if judged.insisted:
         title, following, kind = t("insisted_title"), f"{t('insisted_more')} {title}.", "none"
     return report.report_html(
         replace(judged.screening, image=judged.image),

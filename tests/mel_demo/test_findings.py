@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
-from mel_demo.findings import findings, measure, working_image
+from mel_demo.findings import OF_FILES, Finding, findings, measure, working_image
 from mel_demo.manifest import Interval, Manifest, OutOfDistribution, Refused
 from mel_demo.screening import Screener
+from mel_demo.texts import LANGUAGES, Texts
 from tests.support.lesions import draw_lesion
 
 SIZES = ((200, 150), (600, 450), (2400, 1800))
@@ -145,3 +146,15 @@ def test_a_distance_above_the_threshold_refuses(
     if refused:
         assert found[0].severity == "refusal"
         assert "1.71, accepted up to 1.70" in found[0].text
+        assert "1,71" in found[0].says(Texts("de"))
+
+
+@pytest.mark.parametrize(("language", "share"), [("en", "0.6 %"), ("de", "0,6 %"), ("es", "0,6 %")])
+def test_a_share_is_written_as_the_language_does(language: str, share: str) -> None:
+    finding = Finding("ink", "warning", {"share": 0.006})
+    assert f" {share} " in finding.says(Texts(language))
+
+
+def test_every_language_says_every_finding(manifest: Manifest) -> None:
+    found = [*findings(_all_wrong(), manifest, {}), *OF_FILES.values()]
+    assert all(finding.says(Texts(language)) for finding in found for language in LANGUAGES)

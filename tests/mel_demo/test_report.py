@@ -1,14 +1,15 @@
 """The report: one document that says what the page says, whole and harmless."""
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
-from html import unescape
+from html import escape, unescape
 
 import numpy as np
 import pytest
 
 from mel_demo import __version__
-from mel_demo.screening import Finding, Screener
+from mel_demo.screening import Screener
 from mel_demo.texts import LANGUAGES, Texts
 from mel_demo.ui import case, view
 from mel_demo.ui.case import Judged, Setting
@@ -49,12 +50,13 @@ def test_its_numbers_are_the_manifests(screener, judged):
         assert screener.manifest.models[key].sha256 in document
 
 
-def test_nothing_is_fetched_and_what_comes_from_outside_is_escaped(screener, judged):
-    found = Finding("x", "warning", EVIL)
-    screening = type(judged.screening)(
-        judged.screening.image, judged.screening.predictions, (found,), 1.0
-    )
-    document = view.report_of(Texts(), screener, Judged(screening, 1.0), Setting())
+def test_nothing_is_fetched_and_what_comes_from_outside_is_escaped(screener, judged, monkeypatch):
+    teacher = screener.manifest.models["teacher"]
+    named = replace(teacher, data=replace(teacher.data, name=EVIL))
+    models = screener.manifest.models | {"teacher": named}
+    monkeypatch.setattr(screener, "manifest", replace(screener.manifest, models=models))
+    document = view.report_of(Texts(), screener, judged, Setting())
+    assert escape(EVIL) in document
     assert "<script" not in document
     assert not re.findall(r'(?:src|href)="(?!data:)', document)
 

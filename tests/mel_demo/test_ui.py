@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from mel_demo.decision.operating_point import choose
+from mel_demo.decision.verdict import Call, together
 from mel_demo.errors import ImageError
 from mel_demo.images import open_image
 from mel_demo.inference import Model
@@ -108,6 +109,17 @@ def test_the_slider_runs_no_model(page, upload, runs):
     assert runs == {"teacher": 1, "student": 1}
 
 
+def test_what_is_refused_has_no_other_fault(tmp_path):
+    """A blue picture has no pen marks, and the page asks for no lesion in the middle of it."""
+    page = Page(Screener(write_tiny_weights(tmp_path / "weights", refusing=True), threads=1))
+    Image.new("RGB", (200, 150), (0, 0, 255)).save(tmp_path / "blue.png")
+    found = page.on_image(tmp_path / "blue.png", "en", MELANOMA, 95, 2)
+    assert T("refused_title") in found["hero"]
+    assert "finding" not in found["hero"]
+    document = page.on_report(found["session"], "de", 95, 2)["document"]
+    assert document.count('class="finding') == 1
+
+
 def test_a_refusal_that_is_overridden_keeps_the_warning_and_shows_no_green(tmp_path):
     screener = Screener(write_tiny_weights(tmp_path / "weights", refusing=True), threads=1)
     page = Page(screener)
@@ -151,6 +163,23 @@ def test_a_bad_file_says_why_and_leaves_the_setting(page, tmp_path, content):
     assert "slider" not in found
 
 
+@pytest.mark.parametrize("language", LANGUAGES[1:])
+def test_a_bad_file_is_said_in_the_readers_language(page, tmp_path, language):
+    path = tmp_path / "bad.jpg"
+    path.write_bytes(b"not an image")
+    hero = flat(shown(page, path, language=language)["hero"])
+    assert Texts(language)("error_NotAnImageError") in hero
+
+
+@pytest.mark.parametrize(("leading", "explained"), [("nv", True), ("mel", False), ("bcc", False)])
+def test_a_referral_of_a_likely_mole_says_why(page, upload, leading, explained):
+    judged = shown(page, upload(GREY))["session"]
+    point = choose(page.manifest.models["teacher"].operating_table, 0.95)
+    found = Call(point.threshold, point, CLASS_NAMES.index(leading), close=False)
+    hero = flat(verdict.hero(T, judged, together(dict.fromkeys(BOTH, found))))
+    assert (T("refer_yet") in hero) == explained
+
+
 @pytest.mark.parametrize("typed", [None, float("nan"), "", 0, 400])
 def test_an_emptied_or_wild_number_box_is_no_error(page, typed):
     assert moved(page, None, typed)["measured"]
@@ -185,8 +214,10 @@ def test_the_session_keeps_numbers_and_a_small_picture(page, upload):
 
 
 def test_text_from_outside_is_escaped():
-    assert "<b>" not in verdict.problem(T, "<b>")
+    assert "<b>" not in verdict.problem(T, ImageError("<b>"))
 
 
 def test_a_forgotten_session_says_so(page):
-    assert T("forgotten") in page.on_setting(None, True, "en", 95, 2)["hero"]
+    found = page.on_setting(None, True, "en", 95, 2)
+    assert T("forgotten") in found["hero"]
+    assert found["pictures"] == found["maps"] == ""

@@ -40,8 +40,10 @@ export function findings(image, measures, config) {
   const dark = measures.brightest < limits.underexposed;
   const small = Math.min(image.width, image.height);
   const size = `${image.width} × ${image.height}`;
+  if (isOther(image.distance, measures, config)) {
+    return [{ code: "not_dermoscopy", severity: "refusal", values: {} }]; // which has no other fault
+  }
   const checks = [
-    ["not_dermoscopy", isOther(image.distance, measures, config), {}],
     ["enlarged", small < config.preprocessing.size, { size }],
     ["elongated", image.judged < limits.judged, { judged: image.judged }],
     ["blurred", small >= limits.side && measures.blur > limits.blurred, {}],
@@ -52,7 +54,7 @@ export function findings(image, measures, config) {
   ];
   return checks
     .filter(([, applies]) => applies)
-    .map(([code, , values]) => ({ code, severity: code === "not_dermoscopy" ? "refusal" : "warning", values }));
+    .map(([code, , values]) => ({ code, severity: "warning", values }));
 }
 
 /** Too far from what the model learned from, or without any colour. */

@@ -100,7 +100,7 @@ function showNumbers(result, config, threshold, words, first, texts) {
 
 /** What stays as it is when the slider moves: findings, all diagnoses, distance, time. */
 export function showDetails(result, config, texts) {
-  const remarks = result.refused ? [] : result.findings; // what is no dermoscopy image has no other fault
+  const remarks = result.refused ? [] : result.findings;
   $("#findings").hidden = remarks.length === 0;
   fill("#findings ul", ...remarks.map(({ code, values }) => {
     const written = Object.entries(values).map(([name, value]) => [name, typeof value === "number" ? texts.percent(value) : value]);
