@@ -103,7 +103,7 @@ def judged(
     workers = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
     size = min(BLOCK, ceil(len(items) / (workers * _BLOCKS)))
     table = pyarrow.Table.from_pylist([vars(item) for item in items])
-    images = ray.data.from_arrow([table.slice(at, size) for at in range(0, len(items), size)])
+    images: Any = ray.data.from_arrow([table.slice(at, size) for at in range(0, len(items), size)])
     if any(item.is_shard for item in items):
         # It waits for storage, and must not wait for a core that an actor has.
         images = images.map_batches(

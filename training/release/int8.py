@@ -32,7 +32,7 @@ from training.errors import ExportError
 from training.release.onnx_file import OUTPUTS, strip
 
 # Parts of a trunk that may be kept in float (found by ``int8.parts_of``).
-REGIONS = ("squeeze-excite", "stem", "depthwise", "hard-swish", "first half")
+REGIONS = ("squeeze-excite", "stem", "depthwise", "hard-swish", "first half", "three quarters")
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,7 @@ _FEW = ("squeeze-excite", "stem")
 _MORE = (*_FEW, "depthwise")
 # Of the convolutions: their few channels carry the widest ranges, and hardly any of the weights.
 _EARLY = (*_FEW, "first half")
+_MOST = (*_FEW, "three quarters")
 
 
 def grid() -> tuple[Candidate, ...]:
@@ -102,11 +103,12 @@ def grid() -> tuple[Candidate, ...]:
         Candidate(_MINMAX, keep_float=("squeeze-excite", "hard-swish")),
         Candidate(_MINMAX, keep_float=_FEW, activations="S8"),
         Candidate(_MINMAX, keep_float=_FEW, elementwise=True),
-        Candidate(_MINMAX, keep_float=_FEW, per_channel=False),
-        Candidate(_MINMAX, keep_float=_FEW, per_channel=False, reduce_range=False),
         Candidate(_MINMAX, keep_float=_FEW, reduce_range=False),
     )
-    return (*crossed, *departures)
+    late = (
+        Candidate(Calibration("percentile", share), keep_float=_MOST) for share in (99.999, 99.99)
+    )
+    return (*crossed, *late, *departures)
 
 
 _POOLINGS = ("ReduceMean", "GlobalAveragePool")
@@ -191,6 +193,7 @@ def parts_of(model: onnx.ModelProto) -> Parts:
         "depthwise": {node.name for node in convolutions if _groups(node) > 1},
         "hard-swish": {node.name for node in convolutions if node.output[0] in swished},
         "first half": {node.name for node in convolutions[: len(convolutions) // 2]},
+        "three quarters": {node.name for node in convolutions[: len(convolutions) * 3 // 4]},
     }
     return Parts(features, frozenset(trunk), {name: frozenset(regions[name]) for name in REGIONS})
 
