@@ -25,4 +25,4 @@ b1=$runs/efficientnet_b1_from_lite1.safetensors
 
 run teacher tutor --recipe training/recipes/tutor.yaml --alone --init "$weights/mobilenetv3_small_100_imagenet.safetensors"
 run teacher teacher --tutor "$runs/tutor" --init "$b1"
-run student student --teacher "$runs/teacher" --init "$runs/tutor/best.safetensors"
+run student student --recipe training/recipes/student_gpu.yaml --teacher "$runs/teacher" --init "$runs/tutor/best.safetensors"
