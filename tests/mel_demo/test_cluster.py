@@ -1,4 +1,7 @@
-"""`mel-demo screen --ray` on a real cluster of two nodes on this machine, one of them killed."""
+"""`mel-demo screen --ray` on a real cluster of two nodes on this machine, one of them killed.
+
+What needs the cluster runs where Ray is installed, `pip install -e ".[ray]"`: it takes minutes.
+"""
 
 import os
 import subprocess

@@ -103,6 +103,7 @@ def grid() -> tuple[Candidate, ...]:
         Candidate(_MINMAX, keep_float=("squeeze-excite", "hard-swish")),
         Candidate(_MINMAX, keep_float=_FEW, activations="S8"),
         Candidate(_MINMAX, keep_float=_FEW, elementwise=True),
+        Candidate(_MINMAX, keep_float=_FEW, per_channel=False),
         Candidate(_MINMAX, keep_float=_FEW, reduce_range=False),
     )
     late = (

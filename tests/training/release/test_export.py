@@ -325,9 +325,8 @@ def test_timing_again_changes_the_latencies_alone(weights, tiny_training, tmp_pa
         key: replace(spec, latency=before.models[key].latency) for key, spec in after.models.items()
     }
     assert replace(after, models=timed) == before
-    for key, spec in after.models.items():
+    for spec in after.models.values():
         assert "by `training latency`" in spec.latency.note
-        assert f"{spec.latency.milliseconds:.1f}" in (output / f"{key}.md").read_text()
 
 
 @pytest.mark.usefixtures("copied_graphs")
