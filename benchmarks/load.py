@@ -164,14 +164,13 @@ def soak(images: Path | None, weights: Path, screenings: int) -> dict[str, Any]:
             list(pool.map(one, range(screenings)))
         minutes = (time.perf_counter() - start) / 60
     warm = screenings // 5
-    base = min(found for count, found in memory.items() if count >= warm)
     after = [found for count, found in memory.items() if count >= warm]
     return {
         "screenings": screenings,
         "minutes": round(minutes, 1),
         "warm_up": warm,
         "memory_mb": memory,
-        "spread_percent_after_warm_up": round(100 * (max(after) / base - 1), 2),
+        "spread_percent_after_warm_up": round(100 * (max(after) / min(after) - 1), 2),
         "growth_percent_after_warm_up": round(100 * (after[-1] / after[0] - 1), 2),
     }
 
