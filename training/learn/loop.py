@@ -69,7 +69,7 @@ class Run:
     preprocessing: Preprocessing
     init: str
     teachers: Sequence[nn.Module] = ()
-    teacher_sizes: Sequence[int] | None = None
+    teacher_sizes: Sequence[int] = ()
     teacher_folders: Sequence[str] = ()
     inputs: Inputs = field(default_factory=dict)
     resume: bool = False

@@ -26,18 +26,18 @@ class Teachers(nn.Module):
     The mean is over ``orientations`` of each view as well: 1, 2 (as it is, and turned over its
     diagonal), 4 (a quarter turn each) or all 8. ``sizes``: of the views each network was trained
     on, in pixels, which it is shown in place of the student's: a network asked at another size
-    answers worse.
+    answers worse. Without them all are shown the views as they are.
     """
 
     def __init__(
         self,
         networks: Sequence[nn.Module],
         orientations: int = 1,
-        sizes: Sequence[int | None] | None = None,
+        sizes: Sequence[int] = (),
     ) -> None:
         super().__init__()
         self.networks = nn.ModuleList(networks)
-        self.sizes = tuple(sizes or [None] * len(networks))
+        self.sizes = tuple(sizes) or (None,) * len(networks)
         self.orientations = (0, 5) if orientations == 2 else tuple(range(orientations))
         self.eval().requires_grad_(False)
 
