@@ -86,6 +86,17 @@ def restore(released: opt.Released) -> None:
 
 
 @command
+def average(runs: opt.Averaged, where: opt.ImagesElsewhere, output: opt.Output) -> None:
+    """The mean of the weights of runs that went on from one another, as a run of its own.
+
+    Say what each is worth on validation, and the mean.
+    """
+    from training.release.average import average
+
+    average(runs, where.measurable(), output)
+
+
+@command
 def teacher(
     options: opt.Training,
     tutor: opt.TutorRuns = None,

@@ -55,6 +55,7 @@ Alphas = Annotated[str, typer.Option(help="Shares of the teacher's loss, with co
 Seeds = Annotated[int, typer.Option(help="Train each so many times, for a spread.")]
 
 # Of measuring and releasing.
+Averaged = Annotated[list[Path], typer.Option("--run", help="Run folder; two or more.")]
 Run = Annotated[Path, typer.Option(help="Run folder.")]
 MaybeRun = Annotated[Path | None, typer.Option(help="Run folder.")]
 Weights = Annotated[Path, typer.Option(help="Folder with the released files.")]
