@@ -90,6 +90,11 @@ class Progress:
         write_text(folder / METRICS_FILE, text.getvalue())
 
 
+def has_epochs(folder: Path) -> bool:
+    """Whether it was trained here: a restored or averaged run has no epochs of its own."""
+    return (folder / RECIPE).is_file()
+
+
 def read_metrics(folder: Path) -> dict[str, list[float]]:
     """The columns of a run's metrics file, one value an epoch from the first.
 

@@ -58,7 +58,7 @@ def average(runs: Sequence[Path], given: Measurable, output: Path) -> RunRecord:
     named = [f"{short_name(run)} (SHA-256 {sha256(run / BEST)[:12]}...)" for run in runs]
     record = replace(
         records[-1],
-        init=f"the mean of the weights of {', '.join(named[:-1])} and {named[-1]}",
+        init=f"none of its own: the mean of the weights of {', '.join(named[:-1])} and {named[-1]}",
         epochs=sum(record.epochs for record in records),
         best_epoch=sum(record.epochs for record in records),
         hours=round(sum(record.hours for record in records), 3),

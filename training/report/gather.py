@@ -11,7 +11,7 @@ from mel_demo.manifest import Manifest, ModelSpec
 from training.data.measurable import Measurable, Pixels
 from training.data.splits import Row, read_splits
 from training.errors import RunError
-from training.learn.run_folder import RunRecord, load_record, read_metrics
+from training.learn.run_folder import RunRecord, has_epochs, load_record, read_metrics
 from training.measure.evaluate import (
     Evaluation,
     Scored,
@@ -56,7 +56,7 @@ def gather(runs: dict[str, Path], weights: Path | None, given: Measurable, split
     if manifest is not None:
         for role, record in records.items():
             _check_released(runs[role], record, manifest.models[role])
-    histories = {role: read_metrics(folder) for role, folder in runs.items()}
+    histories = {role: read_metrics(folder) for role, folder in runs.items() if has_epochs(folder)}
     if manifest is not None and weights is not None:
         scored = score_weights(manifest, weights, given.pixels(split))
     else:
