@@ -14,7 +14,6 @@ import numpy as np
 import onnx
 import onnxruntime
 from rich.console import Console
-from sklearn.model_selection import train_test_split
 
 from mel_demo.images import normalise
 from mel_demo.manifest import (
@@ -27,8 +26,7 @@ from mel_demo.manifest import (
 )
 from training import provenance
 from training.data.frames import prepare_images
-from training.data.ham10000 import read_split
-from training.data.measurable import Measurable, Pixels
+from training.data.measurable import HAM10000, Measurable, Pixels
 from training.errors import ExportError
 from training.files import write_json
 from training.measure.evaluate import check_released, print_evaluation, put_together
@@ -71,7 +69,8 @@ def quantize(
     spec = load_manifest(weights).models[SOURCE]
     check_released(spec, given, f"the {SOURCE} of {weights}")
     student = verify_weights(spec, weights)
-    images = _calibration_images(given, spec)
+    learned = _learned(given, spec)
+    images = normalise(np.concatenate([some for some, _ in learned.values()]), spec.preprocessing)
     validation = given.pixels("validation")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -81,6 +80,7 @@ def quantize(
             images,
             validation.images,
             validation.prepared(spec.preprocessing),
+            {name: others for name, (_, others) in learned.items() if name != HAM10000},
             spec.preprocessing,
             gate,
             _metadata(student, spec),
@@ -98,15 +98,22 @@ def quantize(
         return _release(file, chosen, gate, weights, output, given, validation)
 
 
-def _calibration_images(given: Measurable, spec: ModelSpec) -> np.ndarray:
-    """Training images with the classes' own shares, float32 (M, 3, S, S), normalised."""
-    images = read_split(given.data, given.splits, "train")
-    rows = np.arange(len(images))
-    if len(rows) > CALIBRATION_IMAGES:
-        rows, _ = train_test_split(
-            rows, train_size=CALIBRATION_IMAGES, stratify=images.labels, random_state=SEED
+def _learned(given: Measurable, spec: ModelSpec) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Training images by data set, as far as they are given, to calibrate with and to compare on.
+
+    Both uint8 (M, S, S, 3), drawn at random, and no image in both: ranges that hold for one
+    clinic's cameras alone would cut off what others show.
+    """
+    found = {}
+    for name, pixels in given.learned_from(spec.data.more or {}).items():
+        order = np.random.default_rng(SEED).permutation(len(pixels.images))
+        half = min(CALIBRATION_IMAGES, len(order) // 2)
+        drawn = order[:half], order[half : 2 * half]
+        some, others = (
+            prepare_images(pixels.images.at(rows), spec.preprocessing) for rows in drawn
         )
-    return normalise(prepare_images(images.at(rows), spec.preprocessing), spec.preprocessing)
+        found[name] = some, others
+    return found
 
 
 def _metadata(student: Path, spec: ModelSpec) -> dict[str, str]:

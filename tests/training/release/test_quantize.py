@@ -122,6 +122,13 @@ def test_the_nearest_that_passes_is_chosen_and_seven_bits_come_first(rows, chose
     assert choose_best(made) == chosen
 
 
+def test_what_is_far_on_another_clinics_images_is_not_the_nearest():
+    near = Row(Candidate(Calibration("minmax")), INT8, 1.0, 0.1, 0.01, 1.0, "")
+    rows = [replace(near, elsewhere={"ISIC 2017": 0.3}), replace(near, divergence=0.02)]
+    assert choose_best(rows) == 1
+    assert choose_best([rows[0], replace(rows[1], elsewhere={"ISIC 2017": 0.4})]) == 0
+
+
 def test_maps_without_evidence_agree_with_each_other_alone():
     ramp, flat = np.arange(4.0).reshape(1, 2, 2), np.zeros((1, 2, 2))
     assert correlation(ramp, 3 * ramp + 1) == pytest.approx(1)
