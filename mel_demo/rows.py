@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from mel_demo.decision import conformal, operating_point, verdict
+from mel_demo.decision import operating_point, verdict
 from mel_demo.errors import SettingError
 from mel_demo.manifest import CLASS_NAMES, Manifest
 from mel_demo.screening import Screening
@@ -52,18 +52,13 @@ class Sheet:
             key: operating_point.choose(spec.operating_table, self.target)
             for key, spec in self.models.items()
         }
-        self.bands = {
-            key: conformal.band(spec.evidence.conformal, self.target, self.points[key].threshold)
-            for key, spec in self.models.items()
-            if spec.evidence is not None
-        }
 
     def judged(self, image: str, screening: Screening) -> list[Row]:
         """One row per model."""
         rows = []
         for key, prediction in screening.predictions.items():
-            point, band = self.points[key], self.bands.get(key)
-            said = verdict.call(prediction.probabilities, "melanoma", point, band)
+            point = self.points[key]
+            said = verdict.call(prediction.probabilities, "melanoma", point)
             by_class = zip(CLASS_NAMES, prediction.probabilities, strict=True)
             rows.append(
                 self._row(image)
@@ -73,7 +68,7 @@ class Sheet:
                     "melanoma_probability": _rounded(said.probability),
                     "threshold": _rounded(point.threshold),
                     "decision": REFER if said.refer else NO_REFERRAL,
-                    "close_call": said.close if band else None,
+                    "close_call": said.close,
                     "leading_diagnosis": CLASS_NAMES[said.leading],
                     "refused": screening.refused,
                     "findings": " ".join(finding.code for finding in screening.findings) or None,

@@ -1,14 +1,14 @@
 """The one decision: from probabilities and operating points to refer, no referral or disagreement.
 
-A model refers exactly when its probability of the target reaches its threshold. A close call is a
-remark beside that, never a third decision. Pure: knows no page and no file.
+A model refers exactly when its probability of the target reaches its threshold. A close call, near
+the threshold on either side, is a remark beside that, never a third decision. Pure: knows no page
+and no file.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from mel_demo.decision.conformal import Band
 from mel_demo.decision.operating_point import OperatingPoint
 from mel_demo.decision.target import target_probability
 from mel_demo.manifest import CLASS_NAMES, MELANOMA, TARGETS
@@ -16,6 +16,9 @@ from mel_demo.manifest import CLASS_NAMES, MELANOMA, TARGETS
 OTHER_CANCERS = tuple(index for index in TARGETS["skin_cancer"] if index != MELANOMA)
 """Classes that are malignant or a precursor, beside melanoma."""
 _NEVUS = CLASS_NAMES.index("nv")
+CLOSE = 2
+"""Up to how many times the threshold's odds, or down to what part of them, a call is close. Two
+pictures of one lesion lie about as far apart, so another one may well be decided otherwise."""
 
 
 class Outcome(StrEnum):
@@ -30,16 +33,20 @@ class Outcome(StrEnum):
 @dataclass(frozen=True)
 class Call:
     """One model's decision. ``probability``: of the target, 0..1. ``leading``: the most probable
-    class (index into CLASS_NAMES). ``close``: inside the conformal band, where there is one."""
+    class (index into CLASS_NAMES)."""
 
     probability: float
     point: OperatingPoint
     leading: int
-    close: bool
 
     @property
     def refer(self) -> bool:
         return self.probability >= self.point.threshold
+
+    @property
+    def close(self) -> bool:
+        low, high = close_calls(self.point.threshold)
+        return low <= self.probability <= high
 
 
 @dataclass(frozen=True)
@@ -56,15 +63,19 @@ class Verdict:
         return next((index for index in leading if index in OTHER_CANCERS), None)
 
 
-def call(
-    probabilities: Sequence[float], target: str, point: OperatingPoint, band: Band | None
-) -> Call:
+def close_calls(threshold: float) -> tuple[float, float]:
+    """The lowest and the highest probability that is a close call at a threshold, all 0..1."""
+    low = threshold / (threshold + CLOSE * (1 - threshold))
+    high = CLOSE * threshold / (CLOSE * threshold + 1 - threshold)
+    return low, high
+
+
+def call(probabilities: Sequence[float], target: str, point: OperatingPoint) -> Call:
     """One model's decision on the seven probabilities in the order of CLASS_NAMES."""
     probability = target_probability(probabilities, target)
     # Of equals the commonest class, the mole.
     leading = max(range(len(CLASS_NAMES)), key=lambda i: (probabilities[i], i == _NEVUS))
-    close = band is not None and band.low <= probability < band.high
-    return Call(probability, point, leading, close)
+    return Call(probability, point, leading)
 
 
 def together(calls: Mapping[str, Call], refused: bool = False) -> Verdict:

@@ -14,8 +14,7 @@ import numpy as np
 from PIL import Image
 
 from mel_demo import __version__
-from mel_demo.decision import conformal, operating_point
-from mel_demo.decision.conformal import Band
+from mel_demo.decision import operating_point
 from mel_demo.decision.operating_point import DEFAULT_TARGET, OperatingPoint
 from mel_demo.decision.prevalence import DEFAULT_PREVALENCE
 from mel_demo.decision.verdict import OTHER_CANCERS, Verdict, call, together
@@ -45,8 +44,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Reading:
-    """One model at a setting: its operating point, what that did on the chosen images, and the
-    band of close calls (None where none was measured)."""
+    """One model at a setting: its operating point, and what that did on the chosen images."""
 
     key: str
     point: OperatingPoint
@@ -54,7 +52,6 @@ class Reading:
     rates: Rates
     lesions: Lesions
     evidence: Evidence | None
-    band: Band | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,10 +129,7 @@ def read(screener: Screener, setting: Setting) -> dict[str, Reading]:
         if setting.source == "external" and elsewhere:
             counts, rates = point.row.external, point.row.external_rates
             lesions = table.external_lesions
-        band = None
-        if evidence is not None:
-            band = conformal.band(evidence.conformal, point.target_sensitivity, point.threshold)
-        readings[key] = Reading(key, point, counts, rates, lesions, evidence, band)
+        readings[key] = Reading(key, point, counts, rates, lesions, evidence)
     return readings
 
 
@@ -155,7 +149,7 @@ def decide_by(
 ) -> Verdict:
     """``decide`` from the probabilities of teacher, student, and others, by key."""
     calls = {
-        key: call(shares, setting.looking_for, readings[key].point, readings[key].band)
+        key: call(shares, setting.looking_for, readings[key].point)
         for key, shares in probabilities.items()
     }
     return together(calls, refused)

@@ -1,4 +1,5 @@
-"""The tab "How sure": where the image lies, and what the band of close calls was measured to do.
+"""The tab "How sure": where the image lies, what is a close call, and where melanomas and other
+lesions overlap, with what was measured of that.
 
 Knows no Gradio, no event and no model.
 """
@@ -8,45 +9,56 @@ from collections.abc import Mapping
 from markupsafe import Markup
 
 from mel_demo.decision import conformal
-from mel_demo.decision.verdict import Verdict
-from mel_demo.manifest import Manifest
+from mel_demo.decision.verdict import Verdict, close_calls
+from mel_demo.manifest import Manifest, Scores
 from mel_demo.pictures.markup import render
 from mel_demo.pictures.score_figure import heaps, score_svg
 from mel_demo.texts import Texts
 from mel_demo.ui.case import SHOWN_MODELS, Reading, Setting
 
 
-def close_calls(
+def overlaps(
     t: Texts,
     manifest: Manifest,
     readings: Mapping[str, Reading],
     setting: Setting,
     verdict: Verdict | None,
 ) -> Markup:
-    """A large score plot a model with its band, and what that band promises and did."""
+    """A large score plot a model with its conformal band, and what that promises and did."""
     shown = []
     for key in SHOWN_MODELS:
-        reading = readings[key]
-        heap = heaps(reading.evidence, "holdout")
-        if reading.band is None or heap is None:
+        point, evidence = readings[key].point, readings[key].evidence
+        heap = heaps(evidence, "holdout")
+        if evidence is None or heap is None:
             continue
-        band = reading.band
+        band = conformal.band(evidence.conformal, point.target_sensitivity, point.threshold)
+        close = close_calls(point.threshold)
         table = manifest.models[key].target(setting.looking_for).operating_table
         probability = verdict.calls[key].probability if verdict else None
         shown.append(
             {
                 "key": key,
+                "close": close,
+                "share_close": _share(evidence.scores, close),
                 "band": band,
                 "counts": conformal.measured(table, band),
                 "plot": score_svg(
                     t,
                     key,
                     heap,
-                    reading.point.threshold,
+                    point.threshold,
                     probability,
                     setting.looking_for,
                     (band.low, band.high),
                 ),
             }
         )
-    return render("close_calls.html", t, shown=shown)
+    return render("overlaps.html", t, shown=shown)
+
+
+def _share(scores: dict[str, Scores] | None, edges: tuple[float, float]) -> float | None:
+    """Of holdout's images between two probabilities, 0..1; None where scores were not measured."""
+    if not scores or "holdout" not in scores:
+        return None
+    measured = (*scores["holdout"].positive, *scores["holdout"].negative)
+    return sum(edges[0] <= score <= edges[1] for score in measured) / len(measured)

@@ -191,7 +191,7 @@ def _cells(line: Line, readings: Mapping[str, Reading]) -> dict[str, Any]:
             "decision": REFER if call.refer else NO_REFERRAL,
             "probability": call.probability,
             "threshold": call.point.threshold,
-            "close_call": call.close if readings[key].band else None,
+            "close_call": call.close,
             "leading_diagnosis": CLASS_NAMES[call.leading],
         }
         cells |= {f"{key}_{name}": value for name, value in values.items()}

@@ -37,7 +37,7 @@ def of_verdict(
     spoken = None if judged is None or judged.silent else found
     return parts | {
         "cards": verdict.cards(t, screener, readings, setting, judged, found),
-        "bands": certainty.close_calls(t, screener.manifest, readings, setting, spoken),
+        "bands": certainty.overlaps(t, screener.manifest, readings, setting, spoken),
     }
 
 

@@ -175,7 +175,7 @@ def test_a_bad_file_is_said_in_the_readers_language(page, tmp_path, language):
 def test_a_referral_of_a_likely_mole_says_why(page, upload, leading, explained):
     judged = shown(page, upload(GREY))["session"]
     point = choose(page.manifest.models["teacher"].operating_table, 0.95)
-    found = Call(point.threshold, point, CLASS_NAMES.index(leading), close=False)
+    found = Call(point.threshold, point, CLASS_NAMES.index(leading))
     hero = flat(verdict.hero(T, judged, together(dict.fromkeys(BOTH, found))))
     assert (T("refer_yet") in hero) == explained
 

@@ -1,16 +1,23 @@
 """One decision: at the threshold, whatever else is remarked."""
 
+from pathlib import Path
+
 import pytest
 
-from mel_demo.decision.conformal import Band
 from mel_demo.decision.operating_point import choose
 from mel_demo.decision.target import target_probability
-from mel_demo.decision.verdict import Outcome, call, together
+from mel_demo.decision.verdict import Call, Outcome, call, together
+from mel_demo.manifest import TARGETS, Manifest, load_manifest
 from tests.support import plausible
 
 TABLE = plausible.table()
+WEIGHTS = Path(__file__).parents[2] / "weights"
 POINT = choose(TABLE, 0.95)
-BAND = Band(0.0, 1.0, 0.025, 0.1, 92, 1029)
+
+
+@pytest.fixture(scope="module")
+def released() -> Manifest:
+    return load_manifest(WEIGHTS)
 
 
 def probabilities(mel, bcc=0.0):
@@ -18,18 +25,32 @@ def probabilities(mel, bcc=0.0):
 
 
 def made(mel, bcc=0.0, target="melanoma"):
-    return call(probabilities(mel, bcc), target, POINT, BAND)
+    return call(probabilities(mel, bcc), target, POINT)
 
 
 @pytest.mark.parametrize("target", [0.8, 0.9, 0.95, 0.995])
-def test_refer_exactly_from_the_threshold_on_also_inside_the_band(target):
+def test_refer_exactly_from_the_threshold_on_also_where_it_is_close(target):
     point = choose(TABLE, target)
-    at = call(probabilities(point.threshold), "melanoma", point, BAND)
-    below = call(probabilities(point.threshold - 1e-9), "melanoma", point, BAND)
+    at = call(probabilities(point.threshold), "melanoma", point)
+    below = call(probabilities(point.threshold - 1e-9), "melanoma", point)
     assert at.refer
     assert not below.refer
     assert at.close
     assert below.close
+
+
+@pytest.mark.parametrize("key", ["teacher", "student", "student_int8"])
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_close_call_is_near_the_threshold_at_every_setting(released, key, target):
+    """On both sides alike, whatever the threshold: no image that scores far below or above one."""
+    table = released.models[key].target(target).operating_table
+    for permille in range(800, 996):
+        point = choose(table, permille / 1000)
+        odds = point.threshold / (1 - point.threshold)
+        for times, close in ((0.0, False), (0.4, False), (0.6, True), (1.7, True), (2.5, False)):
+            probability = times * odds / (1 + times * odds)
+            assert Call(probability, point, 0).close is close, (permille, times)
+        assert not Call(1.0, point, 0).close
 
 
 def test_teacher_and_student_make_the_outcome():

@@ -3,7 +3,7 @@
  * of mel_demo's operating_point and neighbours. Pure: numbers in, numbers out.
  */
 const ROUNDING = 1e-9;
-const CLOSE = 0.02; // target sensitivity, either way
+const CLOSE = 2; // times the odds of the threshold, either way
 const Z = 1.959964; // 95 % intervals
 const LEAST = 5e-6; // scores have five digits: what was rounded to 0 or 1 lies within half of the last
 
@@ -30,17 +30,15 @@ export function choose(table, target) {
 
 /**
  * Refer exactly when the probability reaches the threshold; an image that is refused gets nothing.
- * @returns {{decision: "refer" | "no_referral" | null, threshold: number, row: object, close: number | null}}
- *   close: a target sensitivity near by at which it would be decided the other way
+ * @returns {{decision: "refer" | "no_referral" | null, threshold: number, row: object, close: boolean}}
+ *   close: whether the probability lies near the threshold, on either side
  */
 export function decide({ probability, refused }, config, target) {
   const row = choose(config.table, target);
-  if (refused) return { decision: null, threshold: row.threshold, row, close: null };
+  if (refused) return { decision: null, threshold: row.threshold, row, close: false };
   const refer = probability >= row.threshold;
-  const { min, max } = config.targets;
-  const other = Math.min(max, Math.max(min, target + (refer ? -CLOSE : CLOSE)));
-  const tips = probability >= choose(config.table, other).threshold !== refer;
-  return { decision: refer ? "refer" : "no_referral", threshold: row.threshold, row, close: tips ? other : null };
+  const close = Math.abs(logOdds(probability) - logOdds(row.threshold)) <= Math.log(CLOSE);
+  return { decision: refer ? "refer" : "no_referral", threshold: row.threshold, row, close };
 }
 
 /**

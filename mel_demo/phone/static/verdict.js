@@ -59,8 +59,8 @@ export function showVerdict(result, config, target, texts) {
   fill($("h2", hero), texts.t(key, words));
   fill($("p", hero), texts.t(`${key}_more`, words));
   const remark = $("#close-call");
-  remark.hidden = close === null;
-  if (close !== null) fill(remark, texts.t("close", { target: texts.setting(close) }));
+  remark.hidden = !close;
+  if (close) fill(remark, texts.t("close"));
 
   const refused = decision === null;
   for (const part of ["#numbers", "#setting", "#evidence-switch"]) $(part).hidden = refused;
