@@ -1,6 +1,6 @@
 """What a browser is told at the very beginning of the page, before it asks.
 
-page.js and upload.js come before Gradio's own scripts: what Gradio adds to the head comes after its
+Our scripts come before Gradio's own: what Gradio adds to the head comes after its
 words have been chosen, and the language must be known before. And Gradio's scripts import each
 other several deep, which costs a slow network a round trip each: those that the first visit asked
 for are named to all later ones.
@@ -15,7 +15,8 @@ from mel_demo.ui.lean import ANSWERS, HASHED
 
 MOST_MODULES = 100
 _SCRIPT = "".join(
-    Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("page.js", "upload.js")
+    Path(__file__).with_name(name).read_text(encoding="utf-8")
+    for name in ("connection.js", "page.js", "upload.js")
 )
 _PLACE = b"<head>"
 _MODULE = Markup('<link rel="modulepreload" crossorigin href="./{}">')

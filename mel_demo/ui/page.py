@@ -136,29 +136,27 @@ class Page:
         """What the controls change: target sensitivity and prevalence in percent, what to look
         for, and where it was measured. Runs no model."""
         t, setting = Texts(language), controls.setting(self.manifest, *values)
-        parts = {
-            **self._of_setting(t.language, setting),
-            **view.of_verdict(t, self.screener, judged, setting),
-        }
+        parts = self._of_setting(t.language, setting)
         if judged is None and was_shown:
-            parts["hero"] = verdict.forgotten(t)
-            parts |= view.of_image(t, self.screener, None, setting)
-        return parts
+            return parts | self._forgotten(t, setting)
+        return parts | view.of_verdict(t, self.screener, judged, setting)
 
     def on_class(
-        self, judged: Judged | None, language: str, index: int, *values: Any
+        self, judged: Judged | None, was_shown: bool, language: str, index: int, *values: Any
     ) -> dict[str, Any]:
         """The maps of another diagnosis. Runs no model: all maps came with the verdict."""
-        setting = controls.setting(self.manifest, *values, index=index)
-        return view.of_image(Texts(language), self.screener, judged, setting)
+        t, setting = Texts(language), controls.setting(self.manifest, *values, index=index)
+        if judged is None and was_shown:
+            return self._forgotten(t, setting)
+        return view.of_image(t, self.screener, judged, setting)
 
     def on_insist(
         self, judged: Judged | None, language: str, index: int, *values: Any
     ) -> dict[str, Any]:
         """The answer on an image that was refused, because the person wants it."""
-        if judged is None:
-            return {"hero": verdict.forgotten(Texts(language))}
         t, setting = Texts(language), controls.setting(self.manifest, *values, index=index)
+        if judged is None:
+            return self._forgotten(t, setting)
         judged = replace(judged, insisted=True)
         return {
             "session": judged,
@@ -210,11 +208,18 @@ class Page:
 
     def on_report(self, judged: Judged | None, language: str, *values: Any) -> dict[str, Any]:
         """The report as one HTML document, which never touches the server's disk."""
-        t = Texts(language)
+        t, setting = Texts(language), controls.setting(self.manifest, *values)
         if judged is None:
-            return {"hero": verdict.forgotten(t), "document": ""}
-        setting = controls.setting(self.manifest, *values)
+            return self._forgotten(t, setting) | {"document": ""}
         return {"document": view.report_of(t, self.screener, judged, setting)}
+
+    def _forgotten(self, t: Texts, setting: Setting) -> dict[str, Any]:
+        """Nothing of an image that the server does not hold any more."""
+        return {
+            "hero": verdict.forgotten(t),
+            **view.of_verdict(t, self.screener, None, setting),
+            **view.of_image(t, self.screener, None, setting),
+        }
 
     def _listen(
         self,
@@ -243,8 +248,8 @@ class Page:
         }
         redraw_maps = {
             "fn": self._to_parts(self.on_class),
-            "inputs": [part["session"], *image_inputs],
-            "outputs": self._named(*image),
+            "inputs": [part["session"], part["shown"], *image_inputs],
+            "outputs": self._named("hero", *answer, *image),
             **silent,
         }
         # In the browser, at once: an answer of the server would undo what a quick hand has set.
@@ -278,6 +283,7 @@ class Page:
             show_progress="hidden",
             **quiet,
         )
+        part["taps"].back(**redraw)  # what the server has forgotten meanwhile goes at once
         for control in settings:
             control.change(**redraw, trigger_mode="always_last")
         for control in sliders:
@@ -314,7 +320,7 @@ class Page:
         part["report"].click(
             self._to_parts(self.on_report),
             inputs=[part["session"], language, *settings],
-            outputs=self._named("hero", "document"),
+            outputs=self._named("hero", "document", *answer, *image),
             **silent,
         ).then(fn=None, inputs=part["document"], js=scripts.SAVE, **quiet)
         part["link"].click(fn=None, js=scripts.COPY, **quiet)

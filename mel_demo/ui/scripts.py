@@ -90,6 +90,8 @@ TAPS = """document.addEventListener('click', event => {
     } catch { return; }  // Without storage the page could not know it after the reload.
     trigger('apply');
   }
-});"""
+});
+document.addEventListener('mel-back', () => trigger('back'));"""
 """Clicks inside HTML -> events: click with the ROC figure's own coordinates (0..1), select with a
-drawing's name, clear for another image, apply for another language."""
+drawing's name, clear for another image, apply for another language. And back when the server
+answers again (connection.js)."""

@@ -217,7 +217,17 @@ def test_text_from_outside_is_escaped():
     assert "<b>" not in verdict.problem(T, ImageError("<b>"))
 
 
-def test_a_forgotten_session_says_so(page):
-    found = page.on_setting(None, True, "en", 95, 2)
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda page: page.on_setting(None, True, "en", 95, 2),
+        lambda page: page.on_class(None, True, "en", MELANOMA, 95, 2),
+        lambda page: page.on_insist(None, "en", MELANOMA, 95, 2),
+        lambda page: page.on_report(None, "en", 95, 2),
+    ],
+)
+def test_a_forgotten_session_says_so_and_shows_nothing_of_the_image(page, ask):
+    found = ask(page)
     assert T("forgotten") in found["hero"]
     assert found["pictures"] == found["maps"] == ""
+    assert 'class="verdict"' not in found["cards"]

@@ -37,14 +37,14 @@ def running_app(
     root: Path = ROOT,
     python: str = sys.executable,
     more: Mapping[str, str] | None = None,
+    port: int | None = None,
 ) -> Iterator[Running]:
-    """``python app.py`` on a free port with ``weights``; uploads are kept below ``cache``.
+    """``python app.py`` with ``weights``; uploads are kept below ``cache``.
 
-    ``root``: the source tree. ``more``: environment variables. Raises NotStartedError.
+    ``root``: the source tree. ``more``: environment variables. ``port``: by default a free one.
+    Raises NotStartedError.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = port or free_port()
     environment = os.environ | {
         "MEL_WEIGHTS": str(weights),
         "GRADIO_SERVER_PORT": str(port),
@@ -70,6 +70,13 @@ def running_app(
         finally:
             process.terminate()
             process.wait(timeout=30)
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 def _answers(url: str) -> bool:
