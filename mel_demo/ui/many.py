@@ -15,7 +15,7 @@ import anyio
 import gradio as gr
 from PIL import Image
 
-from mel_demo.errors import MelDemoError, SettingError
+from mel_demo.errors import ImageTooLargeError, MelDemoError, SettingError
 from mel_demo.images import SUFFIXES, read_image, shrink
 from mel_demo.inference import cores
 from mel_demo.pictures.markup import render
@@ -129,9 +129,10 @@ class Many:
     def _judge(self, data: bytes) -> dict[str, Any]:
         try:
             screening = self._screener.screen(*read_image(data))
-        except (MelDemoError, MemoryError) as error:
-            text = str(error) if isinstance(error, MelDemoError) else TOO_LARGE
-            return Scores(error=text[:1000]).model_dump() | {"thumbnail": ""}
+        except MelDemoError as error:
+            return _failed(error)
+        except MemoryError:
+            return _failed(ImageTooLargeError(TOO_LARGE))
         scores = Scores(
             probabilities={key: screening.predictions[key].probabilities for key in SHOWN_MODELS},
             refused=screening.refused,
@@ -141,3 +142,8 @@ class Many:
         Image.fromarray(shrink(screening.image, _THUMBNAIL)).save(file, "WEBP", quality=70)
         thumbnail = base64.b64encode(file.getvalue()).decode("ascii")
         return scores.model_dump() | {"thumbnail": f"data:image/webp;base64,{thumbnail}"}
+
+
+def _failed(error: MelDemoError) -> dict[str, Any]:
+    said = Scores(error=str(error)[:1000], problem=type(error).__name__)
+    return said.model_dump() | {"thumbnail": ""}

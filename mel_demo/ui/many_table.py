@@ -41,7 +41,8 @@ Text = Annotated[str, Field(max_length=1000)]
 
 class Scores(BaseModel):
     """What judging one image came to. ``probabilities``: of teacher and student, in the order of
-    CLASS_NAMES; none where there is an ``error``. ``findings``: codes."""
+    CLASS_NAMES; none where there is an ``error``. ``findings``: codes. ``problem``: the error's
+    class, by whose name ``locales`` have a sentence; the browser's own errors have none."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -49,6 +50,7 @@ class Scores(BaseModel):
     refused: bool = False
     findings: Annotated[tuple[Text, ...], Field(max_length=40)] = ()
     error: Text | None = None
+    problem: Text | None = None
 
 
 class Named(Scores):

@@ -209,11 +209,29 @@ def test_one_image_is_judged_as_by_itself_and_shown_small(many):
     assert saved(many, {"images": [named | {"id": 1, "name": "x"}]})
 
 
-@pytest.mark.parametrize("data", [b"", b"not an image", picture((1, 2, 3))[:80]])
-def test_a_bad_file_is_an_answer(many, data):
-    answer = judged(many, data)
-    assert len(answer["error"]) > 20
-    assert answer["thumbnail"] == ""
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b"", "EmptyFileError"),
+        (b"not an image", "NotAnImageError"),
+        (picture((1, 2, 3))[:80], "TruncatedImageError"),
+        (None, "ImageTooLargeError"),
+    ],
+)
+def test_a_bad_file_is_an_answer_in_the_readers_language(many, monkeypatch, data, kind):
+    def without_memory(*given):
+        raise MemoryError
+
+    if data is None:
+        monkeypatch.setattr(many._screener, "screen", without_memory)
+    answer = judged(many, picture((1, 2, 3)) if data is None else data)
+    assert answer.pop("thumbnail") == ""
+    sent = {"images": [answer | {"id": 1, "name": "x"}]}
+    assert rows_of(many.draw(sent, "en", Setting()))[0][2] == answer["error"]
+    for language in ("de", "es"):
+        said = rows_of(many.draw(sent, language, Setting()))[0][2]
+        assert said == Texts(language)(f"error_{kind}")
+    assert saved(many, sent)[0]["error"] == answer["error"]
 
 
 @pytest.mark.parametrize(("given", "found"), [("", LIMIT), ("12", 12)])
