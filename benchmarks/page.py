@@ -31,6 +31,8 @@ from training.provenance import command, git_commit, now
 
 HERE = Path(__file__).parent
 MOVES = 20
+PACKED = 10_000
+"""Milliseconds after the first visit until the server has compressed what all others get."""
 VISITS = 3
 SEEN = {"usable": "#upload input[type=file]", "whole": LOADED, "verdict": JUDGED}
 WATCH = """(seen) => {
@@ -59,6 +61,7 @@ def main(
         with running_app(weights.resolve(), cache) as app, browser() as chrome:
             with visit(chrome, app.url) as (page, _):  # Nobody's first: the server compresses once.
                 page.wait_for_selector(LOADED)
+                page.wait_for_timeout(PACKED)
             wire = weigh(chrome, app.url)
             slow = [slowly(chrome, app.url) for _ in range(VISITS)]
             moves = moved(chrome, app.url)
