@@ -8,6 +8,7 @@ and the page.
 import signal
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -253,11 +254,12 @@ def serve(
     weights: Weights = None,
 ) -> None:
     """Start the page; ends with Ctrl+C or SIGTERM."""
-    screener = Screener(weights, threads=1)  # a core each for as many visitors
-    # Gradio takes seconds to import: not for --help, not where the weights do not fit.
-    from mel_demo.ui.serving import serve as serve_page
+    with ThreadPoolExecutor(1) as beside:
+        screener = beside.submit(Screener, weights, threads=1)  # a core each for as many visitors
+        # Gradio takes seconds to import: not for --help, and beside the weights.
+        from mel_demo.ui.serving import serve as serve_page
 
-    serve_page(screener, host, port)
+    serve_page(screener.result(), host, port)
 
 
 @app.command()

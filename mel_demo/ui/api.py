@@ -1,7 +1,6 @@
 """The endpoint /screen, which is the MCP tool too: image file and target sensitivity -> JSON and
 both maps."""
 
-import os
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from mel_demo.screening import Screener
 from mel_demo.ui import case
 from mel_demo.ui.case import SHOWN_MODELS, Setting
 from mel_demo.ui.queueing import of_models
+from mel_demo.ui.stubless import with_tools
 from mel_demo.ui.upload import image_input, picture_output
 
 ABOUT = (
@@ -74,11 +74,6 @@ def add_screen(screener: Screener, turn: AbstractContextManager) -> None:
         api_description=ABOUT,
         **of_models(),
     )
-
-
-def with_tools() -> bool:
-    """Whether Gradio is told to be an MCP server as well."""
-    return os.environ.get("GRADIO_MCP_SERVER", "").lower() == "true"
 
 
 def routes() -> list[BaseRoute]:

@@ -1,5 +1,6 @@
 """The page as a server, from its start to an orderly end."""
 
+import gc
 import os
 import signal
 import sys
@@ -15,7 +16,7 @@ from mel_demo.errors import SettingError
 from mel_demo.images import MAX_BYTES
 from mel_demo.phone.serve import routes as phone_routes
 from mel_demo.screening import Screener
-from mel_demo.ui.api import routes as api_routes, with_tools
+from mel_demo.ui.api import routes as api_routes
 from mel_demo.ui.bounded import Bounded
 from mel_demo.ui.drawings import routes as drawing_routes
 from mel_demo.ui.early import EarlyScript
@@ -24,13 +25,12 @@ from mel_demo.ui.layout import TRANSLATIONS
 from mel_demo.ui.lean import Lean
 from mel_demo.ui.page import Page
 from mel_demo.ui.sessions import Sessions
+from mel_demo.ui.stubless import with_tools
 from mel_demo.ui.theme import HEAD, STYLES, theme
 from mel_demo.ui.uploads import uploads
 
 
-def serve(
-    screener: Screener | None = None, host: str | None = None, port: int | None = None
-) -> None:
+def serve(screener: Screener, host: str | None = None, port: int | None = None) -> None:
     """Serve the page until Ctrl+C or SIGTERM; then nothing of its visitors is left.
 
     ``host``: a name or an address, IPv6 as well; by default $GRADIO_SERVER_NAME, else this machine
@@ -41,9 +41,11 @@ def serve(
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: ended.set())
     with uploads():
-        blocks = Page(screener or Screener(threads=1)).build()
+        blocks = Page(screener).build()
         try:
             _launch(blocks, host, port)
+            # What was made so far stays: searching it for garbage again and again stops everybody.
+            gc.freeze()
             while not ended.wait(0.5):  # Windows hears no signal while it waits for long
                 pass
         finally:
