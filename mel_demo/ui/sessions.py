@@ -15,9 +15,10 @@ from typing import Any
 import gradio as gr
 from gradio.state_holder import SessionState, StateHolder
 
-MAX_BYTES = 64_000_000
+MAX_BYTES = 32_000_000
 """Of all sessions' values together; the sessions that were quiet the longest are forgotten."""
-MAX_SESSIONS = 1000
+MAX_SESSIONS = 400
+"""Visitors, and calls of the API, which go first; each visitor with an image takes some 50 kB."""
 _SWEEP_SECONDS = 30
 
 
