@@ -78,9 +78,10 @@ class Sessions(StateHolder):
             if session_id in self.session_data:
                 self.session_data.move_to_end(session_id)
             if len(self.session_data) > MAX_SESSIONS:
-                # Calls of the API have no values: they go first.
-                bare = (key for key, kept in self.session_data.items() if not kept.state_data)
-                del self.session_data[next(bare, next(iter(self.session_data)))]
+                # Calls of the API have no values: they go first, but for the one that is new.
+                *older, _ = self.session_data.items()
+                bare = (key for key, kept in older if not kept.state_data)
+                del self.session_data[next(bare, older[0][0])]
 
     def make_room(self) -> None:
         """Forget sessions while their values take up too much."""

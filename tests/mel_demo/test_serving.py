@@ -235,6 +235,14 @@ def test_calls_of_the_api_put_no_visitor_out(held, monkeypatch):
     assert len(held.session_data) == 10
 
 
+def test_who_comes_when_all_places_are_taken_is_let_in(held, monkeypatch):
+    monkeypatch.setattr(sessions, "MAX_SESSIONS", 3)
+    for index in range(3):
+        visit(held, f"visitor {index}", 1)
+    held["new"]
+    assert list(held.session_data) == ["visitor 1", "visitor 2", "new"]
+
+
 def test_a_visit_with_an_image_keeps_little(tiny_screener, held):
     file = io.BytesIO()
     draw_lesion("mel", seed=3, size=(3000, 2000)).save(file, "JPEG")
