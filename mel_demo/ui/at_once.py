@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from types import SimpleNamespace
 from typing import Any
 
+import anyio
 import anyio.to_thread
 import fastapi.dependencies.utils
 import gradio as gr
@@ -25,8 +26,9 @@ def install(blocks: gr.Blocks) -> None:
     statistics of the queue, of which none are kept."""
     blocks.preprocess_data = _at_once(blocks.preprocess_data)  # type: ignore[method-assign]
     blocks.postprocess_data = _at_once(blocks.postprocess_data)  # type: ignore[method-assign]
+    to_thread = SimpleNamespace(**vars(anyio.to_thread) | {"run_sync": _run})
     gradio.blocks.anyio = SimpleNamespace(  # type: ignore[assignment]
-        to_thread=SimpleNamespace(run_sync=_run)
+        **vars(anyio) | {"to_thread": to_thread}
     )
     gradio.queueing.run_sync = _here  # type: ignore[assignment]
     fastapi.dependencies.utils.run_in_threadpool = _here  # type: ignore[assignment]
