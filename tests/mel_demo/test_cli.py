@@ -223,7 +223,8 @@ def test_doctor_is_content_with_good_weights(tiny_weights: Path) -> None:
     result = run("doctor", "--weights", tiny_weights)
     assert result.exit_code == 0, result.stdout
     names = [line.split()[1] for line in result.stdout.splitlines()]
-    assert names[:3] == ["Python", "gradio", "onnxruntime"]
+    assert names[:2] == ["Python", "gradio"]
+    assert "onnxruntime" in names
     assert "teacher run" in result.stdout
     assert " ms, the best of" in result.stdout
     assert "FAIL" not in result.stdout
