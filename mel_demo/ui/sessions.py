@@ -2,13 +2,14 @@
 
 Gradio remembers every component of every session, with all it last showed, of up to 10,000
 sessions, and every call of the API is one. Only what handlers ask back is kept here: the values of
-gr.State. A component that a handler shows or hides stays the page's: what it takes in is the same.
+gr.State, and components that a handler changed otherwise than by their value.
 """
 
 import pickle
 import threading
 import time
 from collections import OrderedDict
+from copy import copy
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +21,8 @@ MAX_BYTES = 32_000_000
 MAX_SESSIONS = 400
 """Visitors, and calls of the API, which go first; each visitor with an image takes some 50 kB."""
 _SWEEP_SECONDS = 30
+_COMPONENT_BYTES = 10_000
+"""Of a component that a session has for itself, roughly."""
 
 
 class Session(SessionState):
@@ -34,6 +37,7 @@ class Session(SessionState):
         self.STATE_TTL_WHEN_CLOSED = 600
         self._holder = holder
         self._bytes: dict[int, int] = {}
+        self._components: set[int] = set()
 
     def __setitem__(self, key: int, value: Any) -> None:
         block = self.blocks_config.blocks.get(key)
@@ -42,6 +46,11 @@ class Session(SessionState):
             self._state_ttl[key] = block.time_to_live, datetime.now()
             self._bytes[key] = len(pickle.dumps(value))
             self._holder.make_room()
+        elif value is not block:
+            if not self._components:
+                self.blocks_config = copy(self.blocks_config)
+            self._components.add(key)
+            self.blocks_config.blocks[key] = value
 
     def _update_config(self, key: int) -> None:
         """Gradio's copy of the page for links to a session, which are not offered."""
@@ -52,7 +61,8 @@ class Session(SessionState):
     @property
     def bytes(self) -> int:
         """What it takes up, about."""
-        return sum(size for key, size in self._bytes.items() if key in self.state_data)
+        values = sum(size for key, size in self._bytes.items() if key in self.state_data)
+        return values + _COMPONENT_BYTES * len(self._components)
 
 
 class Sessions(StateHolder):
