@@ -17,8 +17,8 @@ OTHER_CANCERS = tuple(index for index in TARGETS["skin_cancer"] if index != MELA
 """Classes that are malignant or a precursor, beside melanoma."""
 _NEVUS = CLASS_NAMES.index("nv")
 CLOSE = 2
-"""Up to how many times the threshold's odds, or down to what part of them, a call is close. Two
-pictures of one lesion lie about as far apart, so another one may well be decided otherwise."""
+"""Up to how many times the threshold's odds, or down to what part of them, a call is close: there
+another picture of the lesion may well be decided otherwise."""
 
 
 class Outcome(StrEnum):
