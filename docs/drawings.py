@@ -373,7 +373,7 @@ _SCENES = {
     ),
     "keratosis": _Scene(
         Drawing("Keratosis", "Waxy and sharply bordered, with bright milia and dark plugs."),
-        seed=3,
+        seed=0,
         paint=partial(_keratosis, melanin=TANNED),
     ),
     "vascular": _Scene(
