@@ -77,6 +77,7 @@ def test_styles_come_in_one_file_in_their_order_and_not_once_more(client):
     assert '["core-2.css", "button-3.css"]' in client.get("/").text
     head = client.get("/").text.partition("</head>")[0]
     assert head.index(OWN) < head.index(sheet), "the page's own come first"
+    assert "&lt;" not in client.get("/").text, "a tag that is shown as text"
     answer = client.get(f"/assets/{sheet}")
     assert answer.headers["content-type"].startswith("text/css")
     assert answer.text == ASSETS["core-2.css"] + "\n" + ASSETS["button-3.css"]
