@@ -449,7 +449,8 @@ def test_the_camera_takes_what_its_square_shows(chrome, host):
         page.click("#take")
         page.click("#close-camera")
         page.wait_for_selector("#camera", state="hidden")
-        assert page.evaluate("document.querySelector('#camera video').srcObject") is None
+        # The dialog says that it is closed a moment after it is hidden.
+        page.wait_for_function("document.querySelector('#camera video').srcObject === null")
 
 
 def test_the_example_of_the_module_works_on_a_page_of_ones_own(chrome, changed, pictures):
