@@ -76,4 +76,4 @@ class Assets:
         if not self._joined:
             return ""
         joined = json.dumps(self._joined).replace("<", "\\u003c")
-        return _SHEET.format(self._sheet) + Markup(_JOINED % joined)
+        return str(_SHEET.format(self._sheet)) + _JOINED % joined

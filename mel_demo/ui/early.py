@@ -79,7 +79,7 @@ class EarlyScript:
             self._document = body.decode()
             modules = self._assets.modules() if self._learned else ""
             early = f"{_BEGINNING}{modules}<script>{_SCRIPT}</script>"
-            late = str(self._assets.styles()) + _END  # of Markup, a sum would be escaped
+            late = self._assets.styles() + _END
             whole = self._document.replace(_BEGINNING, early, 1).replace(_END, late, 1).encode()
             start = held[0]
             headers = [item for item in start["headers"] if item[0].lower() != b"content-length"]

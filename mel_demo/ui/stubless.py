@@ -42,7 +42,7 @@ def install() -> None:
     toolless = not with_tools() and _TOOLS not in sys.modules
     if toolless:
         sys.modules[_TOOLS] = None
-    # Millions of objects are made, and none of them is garbage.
+    # Many objects are made, and hardly any of them is garbage.
     gc.disable()
     import gradio  # noqa: F401
 
