@@ -6,10 +6,9 @@ MEL_MAX_IMAGES how many images the tab "Many images" takes.
 
 import os
 import sys
-from concurrent.futures import ThreadPoolExecutor
 
 from mel_demo.errors import MelDemoError
-from mel_demo.screening import Screener
+from mel_demo.start import start
 
 if os.environ.get("SPACES_ZERO_GPU"):
     import spaces
@@ -21,10 +20,6 @@ if os.environ.get("SPACES_ZERO_GPU"):
 
 if __name__ == "__main__":
     try:
-        with ThreadPoolExecutor(1) as beside:
-            screener = beside.submit(Screener, threads=1)
-            # Gradio takes seconds to import, and the weights one to load.
-            from mel_demo.ui.serving import serve
-        serve(screener.result())
+        start()
     except MelDemoError as error:
         sys.exit(f"Error: {error}")

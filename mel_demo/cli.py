@@ -8,7 +8,6 @@ and the page.
 import signal
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +36,7 @@ from mel_demo.manifest import Manifest
 from mel_demo.outputs import Finished, Format
 from mel_demo.rows import Row, Sheet
 from mel_demo.screening import Screener
+from mel_demo.start import start
 
 
 class _Group(typer.core.TyperGroup):
@@ -254,12 +254,7 @@ def serve(
     weights: Weights = None,
 ) -> None:
     """Start the page; ends with Ctrl+C or SIGTERM."""
-    with ThreadPoolExecutor(1) as beside:
-        screener = beside.submit(Screener, weights, threads=1)  # a core each for as many visitors
-        # Gradio takes seconds to import: not for --help, and beside the weights.
-        from mel_demo.ui.serving import serve as serve_page
-
-    serve_page(screener.result(), host, port)
+    start(weights, host, port)
 
 
 @app.command()
