@@ -32,6 +32,8 @@ from mel_demo.images import read_image
 from mel_demo.inference import cores
 from mel_demo.screening import Screener
 from mel_demo.ui import case
+from mel_demo.ui.upload import keep_picture
+from mel_demo.ui.uploads import uploads as kept_uploads
 from training.files import write_json
 from training.provenance import command, describe, git_commit, now
 
@@ -59,18 +61,19 @@ def bare(images: Path | None, weights: Path, pictures: bool, seconds: float) -> 
             if pictures:
                 judged = case.judge(screener, data)
                 for drawn in case.draw_overlays(screener, judged).values():
-                    case.as_jpeg(drawn, 90, "4:4:4")
+                    keep_picture(drawn)
             else:
                 screener.screen(*read_image(data))
             next(done)
 
-    work()
-    start = time.perf_counter()
-    end = start + seconds
-    with ThreadPoolExecutor(cores()) as pool:
-        for job in [pool.submit(work) for _ in range(cores())]:
-            job.result()
-    return next(done) / (time.perf_counter() - start)
+    with kept_uploads():
+        work()
+        start = time.perf_counter()
+        end = start + seconds
+        with ThreadPoolExecutor(cores()) as pool:
+            for job in [pool.submit(work) for _ in range(cores())]:
+                job.result()
+        return next(done) / (time.perf_counter() - start)
 
 
 def crowd(send: list[Callable[[bytes], None]], uploads: list[bytes], each: int) -> dict[str, Any]:

@@ -84,9 +84,9 @@ class Measures:
     one (Crete et al. 2007, doi 10.1117/12.702790). ``white``: share of pixels near white in every
     channel. ``brightest``: grey level, 0..255, that a twentieth of the pixels exceeds. ``ink``:
     share of pixels clearly bluer or greener than red. ``hair``: share of pixels on thin dark lines
-    (black top-hat) that go on straight. ``contrast``: RGB distance of the hundredth of the coarse
-    image that differs most from its median colour, after light that falls off to one side is taken
-    out.
+    (black top-hat) that go on straight; 0 where no more than _HAIRY are thin and dark at all.
+    ``contrast``: RGB distance of the hundredth of the coarse image that differs most from its
+    median colour, after light that falls off to one side is taken out.
     """
 
     colour: float
@@ -213,6 +213,8 @@ def _blur_along(grey: np.ndarray) -> float:
 def _hair(grey: np.ndarray) -> float:
     closed = _sliding(_sliding(grey, np.maximum), np.minimum)
     dark = closed - grey > _DARKER  # never below 0: closing only brightens
+    if dark.mean() <= _HAIRY:
+        return 0.0  # most images: too little is thin and dark for any of it to matter
     reach = _LONG // 2
     padded = np.pad(dark, reach)
     flat = padded.ravel().view(np.uint8)

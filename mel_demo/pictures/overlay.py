@@ -125,9 +125,9 @@ def overlay(
     drawn = bands((width, height), evidence_map, box, strength)
     if not drawn[..., 3].any():
         return rgb
-    picture = Image.fromarray(rgb).convert("RGBA")
-    picture.alpha_composite(Image.fromarray(drawn))
-    return np.asarray(picture.convert("RGB"))
+    picture, above = Image.fromarray(rgb), Image.fromarray(drawn)
+    picture.paste(above.convert("RGB"), mask=above.getchannel("A"))
+    return np.asarray(picture)
 
 
 def encoded(picture: np.ndarray) -> bytes:

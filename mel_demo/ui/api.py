@@ -19,7 +19,7 @@ from mel_demo.ui import case
 from mel_demo.ui.case import SHOWN_MODELS, Setting
 from mel_demo.ui.queueing import of_models
 from mel_demo.ui.stubless import with_tools
-from mel_demo.ui.upload import image_input, picture_output
+from mel_demo.ui.upload import image_input, keep_picture
 
 ABOUT = (
     "Judge one dermoscopy image (skin seen through a dermatoscope, not a plain photograph) for "
@@ -57,14 +57,13 @@ def add_screen(screener: Screener, turn: AbstractContextManager) -> None:
             found = case.decide(judged.screening, readings, setting, judged.silent)
             answer = case.as_json(screener, judged, readings, found, setting)
             maps = case.draw_overlays(screener, judged)
-            # Thin coloured lines on skin: with colours at half the resolution they would fray.
-            return answer, *(case.as_jpeg(maps[key], 90, "4:4:4") for key in SHOWN_MODELS)
+            return answer, *(keep_picture(maps[key]) for key in SHOWN_MODELS)
 
     image = image_input(visible=False, label="image")
     target = gr.Number(DEFAULT_TARGET, visible=False, label="target_sensitivity")
     outputs = [
         gr.JSON(visible=False, label="screening"),
-        *(picture_output(visible=False, label=f"{key} map") for key in SHOWN_MODELS),
+        *(gr.Image(visible=False, label=f"{key} map") for key in SHOWN_MODELS),
     ]
     gr.Button(visible=False).click(
         screen,

@@ -60,14 +60,12 @@ class Judged:
 
     ``milliseconds``: from the file to the verdict. ``insisted``: the person wants an answer on an
     image that was refused. ``jpeg``: the image where ``screening`` holds none, see ``kept``.
-    ``setting``: what the page first showed it at.
     """
 
     screening: Screening
     milliseconds: float
     insisted: bool = False
     jpeg: bytes = b""
-    setting: Setting | None = None
 
     def kept(self) -> "Judged":
         """The same for a session to hold: the image as a JPEG file, a tenth of the memory."""
@@ -190,10 +188,10 @@ def draw_overlays(screener: Screener, judged: Judged) -> dict[str, np.ndarray]:
     }
 
 
-def as_jpeg(rgb: np.ndarray, quality: int = 88, subsampling: str = "4:2:0") -> bytes:
+def as_jpeg(rgb: np.ndarray) -> bytes:
     """uint8 (height, width, 3) as a JPEG file."""
     file = io.BytesIO()
-    Image.fromarray(rgb).save(file, "JPEG", quality=quality, subsampling=subsampling)
+    Image.fromarray(rgb).save(file, "JPEG", quality=88)
     return file.getvalue()
 
 

@@ -36,7 +36,7 @@
       next = await ask(address).catch(() => null);
       if (next?.ok) listen(address, next);
     }
-    document.dispatchEvent(new Event('mel-back'));
+    document.dispatchEvent(new Event('mel-again'));
   };
 
   window.fetch = async (...asked) => {

@@ -115,7 +115,7 @@ class Page:
         with self._turn:
             if source is not None:
                 try:
-                    judged = replace(case.judge(self.screener, source).kept(), setting=setting)
+                    judged = case.judge(self.screener, source).kept()
                 except MelDemoError as error:
                     hero = verdict.problem(t, error)
             return {
@@ -127,15 +127,6 @@ class Page:
                 **view.of_verdict(t, self.screener, judged, setting),
                 **view.of_image(t, self.screener, judged, setting),
             }
-
-    def on_judged(self, judged: Judged | None, language: str, *values: Any) -> dict[str, Any]:
-        """The answer again where a control was moved while the models ran: it has the last word."""
-        setting = controls.setting(self.manifest, *values)
-        if judged is None or judged.setting is None:
-            return {}
-        if setting == replace(judged.setting, index=setting.index):
-            return {}
-        return view.of_verdict(Texts(language), self.screener, judged, setting)
 
     def on_setting(
         self, judged: Judged | None, was_shown: bool, language: str, *values: Any
@@ -274,15 +265,11 @@ class Page:
             inputs=[part["upload"], *image_inputs],
             outputs=self._named("shown", *seen),
             show_progress="hidden",
+            js=scripts.ASKED,
             trigger_mode="always_last",
             **of_models(),
             **quiet,
-        ).then(fn=None, js=scripts.JUDGED, **quiet).then(
-            self._to_parts(self.on_judged),
-            inputs=[part["session"], language, *settings],
-            outputs=self._named("hero", *answer),
-            **silent,
-        )
+        ).then(fn=None, inputs=settings, js=scripts.JUDGED, **quiet)
         # Not gr.Examples: its answer is an update, and then Gradio makes the upload anew by class.
         part["taps"].select(
             self._on_drawing,
@@ -290,7 +277,9 @@ class Page:
             show_progress="hidden",
             **quiet,
         )
-        part["taps"].back(**redraw)  # what the server has forgotten meanwhile goes at once
+        # What the server has forgotten meanwhile goes at once; and where a control was moved while
+        # the models ran, it has the last word.
+        part["taps"].back(**redraw)
         for control in settings:
             control.change(**redraw, trigger_mode="always_last")
         for control in sliders:

@@ -47,8 +47,21 @@ RESTORE = """(...now) => {
 }"""
 """What KEEP has kept, or the same again; the document is named by its heading."""
 
-JUDGED = "() => { document.body.classList.remove('is-judging'); }"
-"""The wait is over, also where the answer is none, or the same as before."""
+ASKED = """(image, language, index, ...more) => {
+  const settings = more.slice(0, 4);
+  document.body.dataset.asked = settings;
+  return [image, language, index, ...settings];
+}"""
+"""What an image is judged at -> the same, noted for JUDGED."""
+
+JUDGED = """(...settings) => {
+  document.body.classList.remove('is-judging');
+  if (String(settings.slice(0, 4)) !== document.body.dataset.asked) {
+    document.dispatchEvent(new Event('mel-again'));
+  }
+}"""
+"""The wait is over, also where the answer is none, or the same as before; where a control was moved
+meanwhile, the answer is asked for again."""
 
 COPY = """async () => {
   const button = document.querySelector('#link');
@@ -91,7 +104,7 @@ TAPS = """document.addEventListener('click', event => {
     trigger('apply');
   }
 });
-document.addEventListener('mel-back', () => trigger('back'));"""
+document.addEventListener('mel-again', () => trigger('back'));"""
 """Clicks inside HTML -> events: click with the ROC figure's own coordinates (0..1), select with a
-drawing's name, clear for another image, apply for another language. And back when the server
-answers again (connection.js)."""
+drawing's name, clear for another image, apply for another language. And back where the answer has
+to be asked for again (JUDGED, connection.js)."""

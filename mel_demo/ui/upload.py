@@ -1,5 +1,5 @@
-"""The image input hands over the uploaded file before anything has decoded it; the picture output
-takes a file that is encoded already.
+"""The image input hands over the uploaded file before anything has decoded it; a picture for a
+program is kept beside the uploads.
 
 gr.Image opens, turns and converts an upload itself, so that limits would be checked too late and
 damaged files would fail with its own messages; ``mel_demo.images.open_image`` does all that.
@@ -7,12 +7,15 @@ damaged files would fail with its own messages; ``mel_demo.images.open_image`` d
 
 import base64
 import binascii
+import secrets
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.data_classes import ImageData
-from gradio.processing_utils import client_utils, save_bytes_to_cache
+import numpy as np
+from gradio.processing_utils import client_utils
+from gradio.utils import get_upload_folder
+from PIL import Image
 
 
 def image_input(**options: Any) -> gr.Image:
@@ -55,15 +58,13 @@ def _file_of(payload: Any) -> Path | bytes | None:
         ) from error
 
 
-def picture_output(**options: Any) -> gr.Image:
-    """A gr.Image whose handlers answer with the bytes of a JPEG file."""
-    component = gr.Image(format="jpeg", **options)
+def keep_picture(rgb: np.ndarray) -> Path:
+    """Write uint8 RGB (height, width, 3) as a JPEG file where uploads lie, with whom it goes.
 
-    def keep(content: bytes | None) -> ImageData | None:
-        if content is None:
-            return None
-        path = save_bytes_to_cache(content, "map.jpg", cache_dir=component.GRADIO_CACHE)
-        return ImageData(path=path, mime_type="image/jpeg", orig_name="map.jpg")
-
-    component.postprocess = keep  # type: ignore[method-assign, assignment]
-    return component
+    In the handler's own thread, and to a file: into memory Pillow encodes under Python's lock.
+    """
+    path = Path(get_upload_folder()) / secrets.token_hex(16) / "map.jpg"
+    path.parent.mkdir(parents=True)
+    # Thin coloured lines on skin: with colours at half the resolution they would fray.
+    Image.fromarray(rgb).save(path, quality=90, subsampling="4:4:4")
+    return path

@@ -14,6 +14,7 @@ from itertools import product
 from pathlib import Path
 
 from accelerate import PartialState
+from accelerate.utils import parse_flag_from_env
 from rich.console import Console
 
 from training.errors import RecipeError
@@ -176,4 +177,5 @@ def _share_answers(folder: Path, others: Sequence[Path]) -> None:
 
 
 def _is_main() -> bool:
-    return PartialState().is_main_process
+    # As Accelerator will read it: who asks first settles how many processes there are.
+    return PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU")).is_main_process
