@@ -29,6 +29,7 @@ from rich.table import Table
 
 from mel_demo.errors import MelDemoError
 from mel_demo.images import SUFFIXES, crop_box, normalise, open_image, prepare
+from mel_demo.inference import prepare as prepare_tensor
 from mel_demo.manifest import MELANOMA, ModelSpec
 from mel_demo.pictures.overlay import evidence_strength, overlay
 from mel_demo.screening import Screener
@@ -42,9 +43,11 @@ from training.measure.maps import REFERENCE, LogOddsTarget
 from training.provenance import command, git_commit, now
 
 HERE = Path(__file__).parent
-SERVED, ONE_PASS, TWO_PASSES = "served", "torch, one pass", "torch, two passes"
+SERVED, ALONE = "served", "networks alone"
+ONE_PASS, TWO_PASSES = "torch, one pass", "torch, two passes"
 EXPLAINED = {
     SERVED: "mel_demo: ONNX Runtime, evidence map in the graph",
+    ALONE: "of that the two networks, which decoding, checks and drawing come on top of",
     ONE_PASS: "torch, pytorch-grad-cam; probabilities from its own forward pass",
     TWO_PASSES: "torch, then pytorch-grad-cam, which runs the model again (its documented use)",
 }
@@ -64,6 +67,23 @@ class Served:
             _draw(rgb, specs[key], found.melanoma_evidence, found.melanoma_probability)
             for key, found in screening.predictions.items()
         ]
+
+
+class Alone:
+    """The networks on what was prepared before: what no better serving could go below."""
+
+    def __init__(self, screener: Screener, uploads: list[bytes]) -> None:
+        self.prepared = {
+            data: [
+                (model, prepare_tensor(open_image(data), model.spec.preprocessing))
+                for model in screener.models.values()
+            ]
+            for data in uploads
+        }
+
+    def __call__(self, data: bytes) -> None:
+        for model, prepared in self.prepared[data]:
+            model.run(prepared)
 
 
 @dataclass
@@ -175,6 +195,7 @@ def main(
         models.append((spec, network, REFERENCE(network, [head_of(network).target_layer()])))
     ways = {
         SERVED: Served(screener),
+        ALONE: Alone(screener, uploads),
         ONE_PASS: Torch(models, False),
         TWO_PASSES: Torch(models, True),
     }

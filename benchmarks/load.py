@@ -32,6 +32,7 @@ from mel_demo.images import read_image
 from mel_demo.inference import cores
 from mel_demo.screening import Screener
 from mel_demo.ui import case
+from mel_demo.ui.sessions import MAX_SESSIONS
 from mel_demo.ui.upload import keep_picture
 from mel_demo.ui.uploads import uploads as kept_uploads
 from training.files import write_json
@@ -46,6 +47,8 @@ BARE_SECONDS = 10
 VERDICTS, MAPS = "verdicts", "verdicts and maps"
 SOAKERS = 4
 SAMPLE_EVERY = 50
+WARM_UP = 2 * MAX_SESSIONS
+"""Screenings: every second is a new visitor's, so that as many are kept by then as ever will be."""
 
 
 def bare(images: Path | None, weights: Path, pictures: bool, seconds: float) -> float:
@@ -166,12 +169,11 @@ def soak(images: Path | None, weights: Path, screenings: int) -> dict[str, Any]:
         with ThreadPoolExecutor(SOAKERS) as pool:
             list(pool.map(one, range(screenings)))
         minutes = (time.perf_counter() - start) / 60
-    warm = screenings // 5
-    after = [found for count, found in memory.items() if count >= warm]
+    after = [found for count, found in memory.items() if count >= WARM_UP]
     return {
         "screenings": screenings,
         "minutes": round(minutes, 1),
-        "warm_up": warm,
+        "warm_up": WARM_UP,
         "memory_mb": memory,
         "spread_percent_after_warm_up": round(100 * (max(after) / min(after) - 1), 2),
         "growth_percent_after_warm_up": round(100 * (after[-1] / after[0] - 1), 2),
@@ -183,7 +185,8 @@ def main(
     images: Annotated[Path | None, typer.Option(help="Image or folder of images.")] = None,
     each: Annotated[int, typer.Option(min=1, help="Uploads of every client in a loop.")] = 15,
     soaked: Annotated[
-        int | None, typer.Option("--soak", min=100, help="That many screenings, and nothing else.")
+        int | None,
+        typer.Option("--soak", min=2 * WARM_UP, help="That many screenings, and nothing else."),
     ] = None,
     bare_of: Annotated[str | None, typer.Option("--bare", hidden=True)] = None,
     output: Annotated[Path, typer.Option(help="JSON to write into.")] = HERE / "load.json",
