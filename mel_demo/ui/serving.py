@@ -56,6 +56,7 @@ def _launch(blocks: gr.Blocks, host: str | None, port: int | None) -> None:
     host = host or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
     # As in addresses: Gradio takes the bare form for one, too, and gets it wrong.
     host = f"[{host}]" if ":" in host and not host.startswith("[") else host
+    _ask_itself_directly(host)
     if with_tools():
         from mel_demo.ui import api_mcp
 
@@ -77,6 +78,16 @@ def _launch(blocks: gr.Blocks, host: str | None, port: int | None) -> None:
     print(f"The page is at {address}", file=sys.stderr, flush=True)
 
 
+def _ask_itself_directly(host: str) -> None:
+    """Gradio asks its own server whether it has begun, and not by way of a proxy for other places.
+
+    See "no_proxy" of urllib.request, which httpx follows.
+    """
+    known = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    own = ("localhost", "127.0.0.1", host.strip("[]"))
+    os.environ["no_proxy"] = ",".join(filter(None, (known, *own)))
+
+
 def launch_options() -> dict[str, Any]:
     """What ``Blocks.launch`` is given everywhere: look, language, privacy and limits."""
     return {
@@ -96,6 +107,9 @@ def launch_options() -> dict[str, Any]:
         },
         "run_history": False,
         "share": False,
+        # Else it asks itself for the page, and where a busy machine takes longer than three seconds
+        # it ends.
+        "_frontend": False,
         "enable_monitoring": False,
         # Above our own limit, so that the page's own message is the one that is read.
         "max_file_size": 2 * MAX_BYTES,

@@ -21,7 +21,7 @@ from mel_demo.ui.page import Page
 from mel_demo.ui.sessions import Sessions
 from mel_demo.ui.uploads import uploads
 from tests.support.lesions import draw_lesion
-from tests.support.running import ROOT, Running, running_app
+from tests.support.running import ROOT, Running, free_port, running_app
 
 
 @pytest.fixture(scope="module")
@@ -203,6 +203,15 @@ def test_below_another_path_of_a_proxy_its_own_addresses_follow(tiny_weights, tm
         assert b'"root":"http' in page
         config = json.loads(fetch(f"{app.url}/config")[2])
         assert config["root"].endswith("/melanoma")
+
+
+def test_a_proxy_for_other_places_does_not_keep_it_from_starting(tiny_weights, tmp_path):
+    nobody = f"http://127.0.0.1:{free_port()}"
+    with running_app(tiny_weights, tmp_path, more={"http_proxy": nobody}) as app:
+        # It answers before it has asked itself, after which it would end.
+        with pytest.raises(subprocess.TimeoutExpired):
+            app.process.wait(timeout=3)
+        assert fetch(f"{app.url}/")[0] == 200
 
 
 @pytest.fixture
