@@ -263,6 +263,23 @@ def test_while_it_is_judged_the_page_says_so_and_never_for_good(chrome, measured
         page.wait_for_selector("body:not(.is-judging) .hero.now")
 
 
+def test_a_control_moved_while_it_is_judged_has_the_last_word(chrome, measured, plain):
+    table = measured[1].models["teacher"].operating_table
+    before, after = (T.percent(choose(table, target).threshold) for target in (0.95, 0.80))
+    assert before != after
+    with visiting(chrome, measured, "desk") as page:
+        held = []
+        page.route("**/queue/join*", lambda route: held.append(route))
+        page.set_input_files("#upload input[type=file]", plain / "black.png")
+        page.wait_for_selector(".hero.judging")
+        page.locator("#target input[type=range]").press("Home")
+        page.wait_for_url("**sensitivity=0.8&**")
+        held[0].continue_()
+        page.wait_for_selector(f"body.judged .card.teacher:has-text('{after}')")
+        page.wait_for_timeout(500)
+        assert after in text(page, ".card.teacher")
+
+
 def test_a_session_that_the_server_has_forgotten_shows_nothing_of_it(chrome, measured, plain):
     def of_another(route):
         asked = json.loads(route.request.post_data)
