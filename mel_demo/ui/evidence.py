@@ -4,7 +4,7 @@ An image alone says nothing to a screen reader: each map has its sentence. Knows
 model.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from markupsafe import Markup
@@ -12,7 +12,14 @@ from markupsafe import Markup
 from mel_demo.decision import map_trust
 from mel_demo.decision.map_trust import belief
 from mel_demo.inference import Prediction
-from mel_demo.manifest import CLASS_NAMES, TARGETS, Interval, Manifest, MapOverlap
+from mel_demo.manifest import (
+    CLASS_NAMES,
+    TARGETS,
+    Faithfulness,
+    Interval,
+    Manifest,
+    MapOverlap,
+)
 from mel_demo.pictures.markup import render
 from mel_demo.pictures.overlay import COLOURS
 from mel_demo.texts import Texts
@@ -88,30 +95,34 @@ def agreement(t: Texts, found: float | None, measured: MapOverlap | None) -> Mar
 def faithful(t: Texts, manifest: Manifest) -> Markup:
     """Whether the maps deserve belief, a sentence a model and measure."""
     shown = {}
-    for key, spec in manifest.models.items():
-        found = spec.evidence and spec.evidence.faithfulness
-        if found:
-            served = found.methods[found.served]
-            shown[key] = [
-                (name, _measured(t, name, served[name]), belief(found, name)) for name in MEASURES
-            ]
+    for key, found in _explained(manifest):
+        served = found.methods[found.served]
+        shown[key] = [
+            (name, _measured(t, name, served[name]), belief(found, name)) for name in MEASURES
+        ]
     return render("faithful.html", t, shown=shown)
 
 
 def faithfulness_table(t: Texts, manifest: Manifest) -> Markup:
     """All methods and baselines by every measure, a table a model."""
     tables = {}
-    for key, spec in manifest.models.items():
-        found = spec.evidence and spec.evidence.faithfulness
-        if found:
-            rows = {
-                t.get(f"map_method_{name}", name): [
-                    _measured(t, measure, values[measure]) for measure in MEASURES
-                ]
-                for name, values in found.methods.items()
-            }
-            tables[key] = found.images, rows
+    for key, found in _explained(manifest):
+        rows = {
+            t.get(f"map_method_{name}", name): [
+                _measured(t, measure, values[measure]) for measure in MEASURES
+            ]
+            for name, values in found.methods.items()
+        }
+        tables[key] = found.images, rows
     return render("faithfulness.html", t, tables=tables, measures=MEASURES)
+
+
+def _explained(manifest: Manifest) -> Iterator[tuple[str, Faithfulness]]:
+    """Of the models whose maps the page draws: the INT8 file's were measured by masks alone."""
+    for key in SHOWN_MODELS:
+        evidence = manifest.models[key].evidence
+        if evidence and evidence.faithfulness:
+            yield key, evidence.faithfulness
 
 
 def _measured(t: Texts, measure: str, interval: Interval) -> str:

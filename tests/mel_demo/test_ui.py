@@ -13,12 +13,13 @@ from mel_demo.decision.verdict import Call, together
 from mel_demo.errors import ImageError
 from mel_demo.images import open_image
 from mel_demo.inference import Model
-from mel_demo.manifest import CLASS_NAMES, MELANOMA
+from mel_demo.manifest import CLASS_NAMES, MELANOMA, load_manifest
 from mel_demo.screening import Screener
 from mel_demo.texts import LANGUAGES, Texts
-from mel_demo.ui import costs, verdict
+from mel_demo.ui import costs, evidence, verdict
 from mel_demo.ui.page import Page
 from tests.support.apart import write_weights_apart
+from tests.support.running import ROOT
 from tests.support.tiny_weights import write_tiny_weights
 
 GREY, RED, WHITE, BLUE = (128, 128, 128), (255, 0, 0), (255, 255, 255), (0, 0, 255)
@@ -52,6 +53,16 @@ def runs(monkeypatch):
 
     monkeypatch.setattr(Model, "run_all", counting)
     return counted
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_page_says_what_was_measured_of_the_released_maps(language):
+    t, manifest = Texts(language), load_manifest(ROOT / "weights")
+    said = str(evidence.faithful(t, manifest)), str(evidence.faithfulness_table(t, manifest))
+    for key in BOTH:
+        found = manifest.models[key].evidence.faithfulness
+        share = t.share(found.methods[found.served]["energy_in_lesion"])
+        assert all(share in unescape(html) for html in said)
 
 
 def shown(page, source, percent=95, language="en"):
