@@ -48,7 +48,7 @@ _BATCH = 32
 def main(
     images: Annotated[Path, typer.Option(help="Folder with JPEGs, at any depth.")],
     weights: Annotated[Path, typer.Option(help="Folder with manifest.json.")] = Path("weights"),
-    number: Annotated[int, typer.Option(min=100, help="Images of a timed run.")] = 600,
+    number: Annotated[int, typer.Option(min=100, help="Images of a timed run.")] = 1500,
     rounds: Annotated[int, typer.Option(min=1, help="Timed runs of each way.")] = 3,
     many: Annotated[int, typer.Option(min=100, help="Images of the run for memory.")] = 4000,
     output: Annotated[Path, typer.Option(help="JSON to write.")] = HERE / "screening.json",
