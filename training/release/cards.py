@@ -134,7 +134,7 @@ def _maps(spec: ModelSpec) -> str:
         'and ROAD in log-odds (arXiv 2202.00449, on fewer images). "random" is noise, "centre" a '
         "blob in\nthe middle."
         if compared
-        else "of the maps that this file gives; ROAD and other methods need single precision."
+        else "of the maps that this file gives; ROAD and other methods were not measured on it."
     )
     return f"""
 ## Evidence maps
