@@ -122,6 +122,7 @@ class Faithfulness:
 
     ``methods[method][measure]``, e.g. methods["LayerCAM"]["energy_in_lesion"]; the methods
     "random" and "centre" know nothing of the image. ``served``: the method of the maps on the page.
+    Of an INT8 file there is that method alone, without "road".
     """
 
     images: Positive

@@ -98,7 +98,6 @@ METHODS = {
     "HiResCAM": HiResCAM,
     "EigenCAM": EigenCAM,
 }
-MEASURES = ("energy_in_lesion", "pointing_game", "road")
 PERCENTILES = (20, 50, 80)
 """Shares of the pixels, in percent, at which ROAD imputes; it averages over them."""
 _GRID = 5
@@ -136,6 +135,11 @@ def pointing_game(maps: Array, masks: Array) -> Array:
     flat = maps.reshape(len(maps), -1)
     hits = masks.reshape(len(maps), -1)[np.arange(len(maps)), flat.argmax(1)].astype(np.float64)
     return np.where(flat.any(1), hits, np.nan)
+
+
+MASK_MEASURES = {"energy_in_lesion": energy_in_lesion, "pointing_game": pointing_game}
+"""What needs no network: of maps (N, S, S) and masks (N, S, S), (N,)."""
+MEASURES = (*MASK_MEASURES, "road")
 
 
 def road(network: nn.Module, images: Tensor, maps: Array) -> Array:

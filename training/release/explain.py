@@ -2,7 +2,7 @@
 
 Puts together ``faithfulness`` and ``masks``; the manifest gets the result, the model cards its
 table, a JSON file all of it. Torch networks are needed for gradients: each must give the released
-file's own logits.
+file's own logits. A file that no run gives, INT8, has its own maps measured alone.
 """
 
 from collections.abc import Iterator
@@ -28,6 +28,7 @@ from mel_demo.manifest import (
     ModelSpec,
     load_manifest,
     plain,
+    verify_weights,
 )
 from training.data.ham10000 import Images
 from training.data.masks import MASKS, read_masks
@@ -37,7 +38,8 @@ from training.files import write_json
 from training.learn.cam import WithEvidence, head_of
 from training.measure.evaluate import check_released
 from training.measure.intervals import Bootstrap, interval
-from training.measure.maps import MEASURES, SERVED, all_maps, energy_in_lesion, pointing_game, road
+from training.measure.maps import MASK_MEASURES, MEASURES, SERVED, all_maps, normalised, road
+from training.measure.scores import open_session
 from training.provenance import command, git_commit, now
 from training.release.folder import Release
 from training.release.origin import released_run
@@ -65,9 +67,10 @@ def explain(
     amount: Amount | None = None,
     compare_only: bool = False,
 ) -> Manifest:
-    """Measure the maps of both released models, and return the manifest with what was found.
+    """Measure the maps of all released models, and return the manifest with what was found.
 
-    ``runs``: the runs they were exported from, by role. ``masks``: the folder of lesion masks,
+    ``runs``: the runs they were exported from, by role. Of other models with evidence the served
+    maps are measured, by the lesion masks alone. ``masks``: the folder of lesion masks,
     within the data by default. ``record``: JSON with everything, ``amount`` included.
     ``compare_only``: measure on validation, to choose the served method by; only ``record`` is
     written and holdout stays closed. Raises DataError for masks that are missing or do not fit,
@@ -82,7 +85,9 @@ def explain(
                 f"The {role} of {weights} was exported without evidence: export again with "
                 "`python -m training export`."
             )
-        check_released(manifest.models[role], given, f"the {role} of {weights}")
+    explained = {key: spec for key, spec in manifest.models.items() if spec.evidence}
+    for key, spec in explained.items():
+        check_released(spec, given, f"the {key} of {weights}")
     validation = given.pixels("validation")
     measured = validation if compare_only else given.pixels("holdout")
     rows = _sample(measured.images, amount.images)
@@ -90,16 +95,12 @@ def explain(
         role: released_run(runs[role], manifest.models[role], weights, f"--{role}")[0]
         for role in ROLES
     }
+    masks = masks or given.data / MASKS
     found = {
-        role: _measure(
-            networks[role],
-            manifest.models[role],
-            measured,
-            rows,
-            masks or given.data / MASKS,
-            amount.road,
-        )
-        for role in ROLES
+        key: _measure(networks[key], spec, measured, rows, masks, amount.road)
+        if key in networks
+        else _measure_file(verify_weights(spec, weights), spec, measured, rows, masks)
+        for key, spec in explained.items()
     }
     content = {
         "command": command(),
@@ -144,10 +145,7 @@ def _measure(
     road_images: int,
 ) -> Faithfulness:
     images = pixels.images.at(rows)
-    lesions = read_masks(masks, images, spec.preprocessing)
-    if not lesions.any((1, 2)).all():
-        empty = images.image_ids[int(np.flatnonzero(~lesions.any((1, 2)))[0])]
-        raise DataError(f"The mask of {empty} is empty in the part that the {spec.key} judges.")
+    lesions = _lesions(images, spec, masks)
     batch = normalise(pixels.prepared(spec.preprocessing)[rows], spec.preprocessing)
     layer = head_of(network).target_layer()
     scores: dict[str, dict[str, list[np.ndarray]]] = {}
@@ -156,8 +154,8 @@ def _measure(
         tensor = torch.from_numpy(batch[part])
         for name, maps in all_maps(network, layer, tensor, _SEED + start).items():
             held = scores.setdefault(name, {measure: [] for measure in MEASURES})
-            held["energy_in_lesion"].append(energy_in_lesion(maps, lesions[part]))
-            held["pointing_game"].append(pointing_game(maps, lesions[part]))
+            for measure, measured in MASK_MEASURES.items():
+                held[measure].append(measured(maps, lesions[part]))
             wanted = max(0, min(road_images - start, len(maps)))
             if wanted:
                 held["road"].append(road(network, tensor[:wanted], maps[:wanted]))
@@ -172,6 +170,40 @@ def _measure(
             for name, held in scores.items()
         },
     )
+
+
+def _measure_file(
+    file: Path, spec: ModelSpec, pixels: Pixels, rows: np.ndarray, masks: Path
+) -> Faithfulness:
+    """The served maps of a file, one image at a time as they are served, by the lesion masks."""
+    images = pixels.images.at(rows)
+    lesions = _lesions(images, spec, masks)
+    batch = normalise(pixels.prepared(spec.preprocessing)[rows], spec.preprocessing)
+    session = open_session(file)
+    cams = [
+        session.run(["cam"], {"image": one[None]})[0][0, MELANOMA]
+        for one in track(batch, f"Explaining the {spec.key}")
+    ]
+    maps = normalised(np.stack(cams), spec.preprocessing.size)
+    return Faithfulness(
+        images=len(rows),
+        served=SERVED,
+        methods={
+            SERVED: {
+                measure: _mean(measured(maps, lesions), images.lesion_ids)
+                for measure, measured in MASK_MEASURES.items()
+            }
+        },
+    )
+
+
+def _lesions(images: Images, spec: ModelSpec, masks: Path) -> np.ndarray:
+    """Where the lesions are in what a model judges, bool (N, S, S); DataError where nowhere."""
+    lesions = read_masks(masks, images, spec.preprocessing)
+    if not lesions.any((1, 2)).all():
+        empty = images.image_ids[int(np.flatnonzero(~lesions.any((1, 2)))[0])]
+        raise DataError(f"The mask of {empty} is empty in the part that the {spec.key} judges.")
+    return lesions
 
 
 def _mean(values: np.ndarray, lesion_ids: np.ndarray) -> Interval:
@@ -237,8 +269,10 @@ def _sample(images: Images, count: int) -> np.ndarray:
 
 
 def _print(found: dict[str, Faithfulness]) -> None:
-    table = Table("maps", *(f"{role}: {measure}" for role in found for measure in MEASURES))
+    columns = [(key, measure) for key, one in found.items() for measure in one.methods[one.served]]
+    table = Table("maps", *(f"{key}: {measure}" for key, measure in columns))
     for name in next(iter(found.values())).methods:
-        cells = [show(found[role].methods[name][measure]) for role in found for measure in MEASURES]
+        methods = {key: one.methods.get(name) for key, one in found.items()}
+        cells = [show(held[measure]) if (held := methods[key]) else "" for key, measure in columns]
         table.add_row(name, *cells)
     Console().print(table)

@@ -1,21 +1,25 @@
 """How far maps can be believed: the measures by hand, and the whole command on the tiny set."""
 
 import json
+import re
 
 import numpy as np
+import onnx
 import pytest
 import torch
+from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from torch import nn
 
 from mel_demo.decision.map_trust import Belief, belief
-from mel_demo.manifest import MELANOMA, Faithfulness, Interval, load_manifest
+from mel_demo.manifest import CLASS_NAMES, MELANOMA, Faithfulness, Interval, load_manifest
 from tests.support.tiny_export import export_tiny
 from tests.support.tiny_training import run, training
 from training.data.ham10000 import read_split
 from training.data.masks import MASKS, read_masks
 from training.errors import DataError, RunError
 from training.measure.maps import METHODS, all_maps, centre, energy_in_lesion, pointing_game, road
+from training.provenance import sha256
 from training.release.explain import Amount, explain
 
 SIDE = 32
@@ -134,6 +138,23 @@ def test_masks_that_do_not_fit_are_named(tiny_training, masks, tmp_path):
         read_masks(tmp_path, images, preprocessing)
 
 
+def save_centred(path):
+    """A file, as no run gives it, whose melanoma map is the middle of any image, alone of all."""
+    maps = np.zeros((1, len(CLASS_NAMES), 3, 3), np.float32)
+    maps[:, :, 0, 0] = 1
+    maps[:, MELANOMA] = [[0, 0, 0], [0, 1, 0], [0, 0, 0]]
+    shape = (1, 3, 64, 64)
+    graph = helper.make_graph(
+        [helper.make_node("Constant", [], ["cam"], value=numpy_helper.from_array(maps))],
+        "centred",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("cam", TensorProto.FLOAT, maps.shape)],
+    )
+    opset = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=10), path)
+    return path
+
+
 def test_the_command_completes_manifest_and_cards_and_can_be_run_again(
     tiny_training, masks, tmp_path
 ):
@@ -142,6 +163,14 @@ def test_the_command_completes_manifest_and_cards_and_can_be_run_again(
     weights = tmp_path / "weights"
     shutil.copytree(export_tiny(tiny_training), weights)
     before = json.loads((weights / "manifest.json").read_text())
+    int8 = save_centred(weights / "student_int8.onnx")
+    before["models"]["student_int8"] = before["models"]["student"] | {
+        "file": int8.name,
+        "sha256": sha256(int8),
+        "bytes": int8.stat().st_size,
+    }
+    (weights / "manifest.json").write_text(json.dumps(before))
+    before["version"] = load_manifest(weights).version  # told by the files
     command = training(
         "explain", "--teacher", tiny_training.teacher, "--student", tiny_training.student,
         "--weights", weights, "--data", tiny_training.data, "--splits", tiny_training.splits,
@@ -161,6 +190,19 @@ def test_the_command_completes_manifest_and_cards_and_can_be_run_again(
         assert "| LayerCAM (served) |" in card
         assert f"{100 * found.methods['centre']['energy_in_lesion'].value:.1f} %" in card
         del first["models"][role]["evidence"]["faithfulness"]
+    found = manifest.models["student_int8"].evidence.faithfulness
+    assert (found.images, found.served, set(found.methods)) == (6, "LayerCAM", {"LayerCAM"})
+    measures = found.methods["LayerCAM"]
+    assert set(measures) == {"energy_in_lesion", "pointing_game"}, "no network, no ROAD"
+    assert measures["pointing_game"] == Interval(1, 1, 1)
+    # A hat of bilinear interpolation, over the ellipse of the masks.
+    assert measures["energy_in_lesion"].value == pytest.approx(0.834, abs=0.005)
+    (line,) = re.findall(r"\| LayerCAM \(served\).*", (weights / "student_int8.md").read_text())
+    assert line.startswith("| LayerCAM (served) | 83.4 %")
+    assert line.endswith("| 100.0 % (100.0 to 100.0) | not measured |")
+    recorded = json.loads((tmp_path / "found.json").read_text())["faithfulness"]
+    assert list(recorded) == ["teacher", "student", "student_int8"]
+    del first["models"]["student_int8"]["evidence"]["faithfulness"]
     assert manifest.map_overlap is None or 0 <= manifest.map_overlap.chance <= 1
     first.pop("map_overlap", None)
     assert first == before, "nothing else changed"
