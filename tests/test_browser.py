@@ -278,6 +278,13 @@ def test_a_control_moved_while_it_is_judged_has_the_last_word(chrome, measured, 
         page.wait_for_selector(f"body.judged .card.teacher:has-text('{after}')")
         page.wait_for_timeout(500)
         assert after in text(page, ".card.teacher")
+        page.unroute("**/queue/join*")
+        again = []
+        page.on("request", lambda request: again.append(request.url))
+        page.set_input_files("#upload input[type=file]", plain / "red.png")
+        page.wait_for_selector("body:not(.is-judging) .hero.now:not(.empty)")
+        page.wait_for_timeout(500)
+        assert not [url for url in again if "run/predict" in url], "nothing moved: asked once"
 
 
 def test_a_session_that_the_server_has_forgotten_shows_nothing_of_it(chrome, measured, plain):

@@ -56,7 +56,7 @@ ASKED = """(image, language, index, ...more) => {
 
 JUDGED = """(...settings) => {
   document.body.classList.remove('is-judging');
-  if (String(settings.slice(0, 4)) !== document.body.dataset.asked) {
+  if (String(settings) !== document.body.dataset.asked) {
     document.dispatchEvent(new Event('mel-again'));
   }
 }"""

@@ -70,6 +70,18 @@ def run(command: list[str]) -> str:
     return done.stdout
 
 
+def run_by_two(command: list[str]) -> str:
+    """``run`` of a training command in two processes that share the work, on the CPU."""
+    launcher = str(Path(sys.executable).with_name("torchrun"))
+    done = subprocess.run(
+        [launcher, "--nproc_per_node", "2", *command[1:]],
+        capture_output=True, text=True, timeout=240,
+        env=ONE_THREAD | {"ACCELERATE_USE_CPU": "true"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def train_tiny(root: Path) -> TinyTraining:
     """Make the set, split it and train both models for two epochs."""
     counts = dict.fromkeys(CLASSES, 8) | {"nv": 14, "mel": 14}

@@ -4,8 +4,6 @@ import csv
 import io
 import json
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -15,7 +13,7 @@ from PIL import Image
 from rich.console import Console
 from typer.testing import CliRunner
 
-from tests.support.tiny_training import ONE_THREAD, TinyTraining
+from tests.support.tiny_training import TinyTraining, run_by_two, training
 from training.__main__ import app
 from training.errors import RecipeError, RunError
 from training.learn import run_folder
@@ -240,15 +238,8 @@ def test_a_finished_grid_trains_nothing_again(killed_grid, tiny_training, monkey
 
 
 def test_two_processes_are_one_grid(killed_grid, tiny_training):
-    launcher = [str(Path(sys.executable).with_name("torchrun")), "--nproc_per_node", "2"]
-    arguments = map(str, command(tiny_training, killed_grid[0]))
-    done = subprocess.run(
-        [*launcher, "-m", "training", *arguments],
-        capture_output=True, text=True, timeout=240,
-        env=ONE_THREAD | {"ACCELERATE_USE_CPU": "true"},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("finished before") == len(CELLS), "said by one of them"
+    printed = run_by_two(training(*command(tiny_training, killed_grid[0])))
+    assert printed.count("finished before") == len(CELLS), "said by one of them"
 
 
 def test_a_grid_of_another_recipe_is_refused(killed_grid, tiny_training):

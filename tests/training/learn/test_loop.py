@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.support.tiny_trainer import Remembering, trainer
-from tests.support.tiny_training import ONE_THREAD, TinyTraining, run, training
+from tests.support.tiny_training import ONE_THREAD, TinyTraining, run, run_by_two, training
 from training.learn.run_folder import load_run
 from training.learn.session import train_session
 from training.recipe import load_recipe
@@ -96,14 +95,7 @@ def test_who_resumes_need_not_name_the_starting_weights_again(tiny_training, tmp
 
 
 def test_two_processes_share_each_batch(tiny_training: TinyTraining, tmp_path):
-    alone = tiny_training.command("teacher", tmp_path / "two")
-    launcher = str(Path(sys.executable).with_name("torchrun"))
-    environment = ONE_THREAD | {"ACCELERATE_USE_CPU": "true"}
-    done = subprocess.run(
-        [launcher, "--nproc_per_node", "2", *alone[1:]],
-        capture_output=True, text=True, timeout=240, env=environment,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    run_by_two(tiny_training.command("teacher", tmp_path / "two"))
     assert json.loads((tmp_path / "two" / "run.json").read_text())["hardware"].endswith(
         "2 processes"
     )
