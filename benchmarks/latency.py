@@ -59,7 +59,7 @@ class Served:
 
     screener: Screener
 
-    def __call__(self, data: bytes) -> list[np.ndarray]:
+    def __call__(self, data: bytes) -> list[Image.Image]:
         rgb = open_image(data)
         screening = self.screener.screen(rgb)
         specs = self.screener.manifest.models
@@ -93,7 +93,7 @@ class Torch:
     models: list[tuple[ModelSpec, torch.nn.Module, BaseCAM]]
     predict_first: bool
 
-    def __call__(self, data: bytes) -> list[np.ndarray]:
+    def __call__(self, data: bytes) -> list[Image.Image]:
         rgb = open_image(data)
         pictures = []
         for spec, network, cam in self.models:
@@ -111,7 +111,7 @@ class Torch:
         return pictures
 
 
-def _draw(rgb: np.ndarray, spec: ModelSpec, evidence: np.ndarray, p: float) -> np.ndarray:
+def _draw(rgb: np.ndarray, spec: ModelSpec, evidence: np.ndarray, p: float) -> Image.Image:
     height, width = rgb.shape[:2]
     box = crop_box(width, height, spec.preprocessing.max_aspect_ratio)
     return overlay(rgb, evidence, box, evidence_strength(p))

@@ -1,4 +1,4 @@
-"""Evidence map + image -> bands over it. Pure: arrays in, arrays or bytes out, no page.
+"""Evidence map + image -> bands over it. Pure: no file, no page.
 
 A map normalised to its own maximum looks as hot at p = 0.001 as at p = 0.99. So evidence is the map
 times a strength that follows the probability, drawn on one scale as bands of fixed opacity with a
@@ -81,37 +81,31 @@ def _inside(
     for level in reached:
         band += evidence >= level
     # A pixel's four bytes at once: NumPy is slow along a short axis.
-    drawn = _FILLS.view(np.uint32)[:, 0][band].view(np.uint8).reshape(*band.shape, 4)
-    _contours(drawn.reshape(-1, 4), evidence, band, reached, scale)
-    return drawn
+    drawn = _FILLS.view(np.uint32)[:, 0][band].view(np.uint8)
+    _contours(drawn.reshape(-1, 4), evidence, reached, scale)
+    return drawn.reshape(height, width, 4)
 
 
-def _contours(
-    drawn: np.ndarray, evidence: np.ndarray, band: np.ndarray, levels: list[float], scale: float
-) -> None:
+def _contours(drawn: np.ndarray, evidence: np.ndarray, levels: list[float], scale: float) -> None:
     """Draw every level's contour into uint8 RGBA (pixels, 4), in place."""
     if not levels:
         return
     slope = _slope(evidence)
     reach = slope * np.float32(_EDGE * scale + 0.5)
-    near = np.zeros(evidence.shape, bool)
-    for level in levels:
-        near |= np.abs(evidence - np.float32(level)) < reach
-    # Few pixels are near one: only those are computed as fractions.
-    where = np.flatnonzero(near)
-    evidence, slope = evidence.ravel()[where], slope.ravel()[where]
-    # Colours hold their opacity as a factor (premultiplied) until all layers are on.
-    opacity = np.array([0, *[FILL] * len(COLOURS)], np.float32)[band.ravel()[where], None]
-    layers = np.hstack((_FILLS[band.ravel()[where], :3] * opacity, opacity))
     for level, colour in zip(levels, COLOURS, strict=False):
-        # Pixels from the contour, by the slope there.
-        distance = np.abs(evidence - np.float32(level)) / slope
+        offset = np.abs(evidence - np.float32(level))
+        # Few pixels are near: only those are computed as fractions. Channels first, as above, and
+        # colours with their opacity as a factor (premultiplied) while layers are put on them.
+        near = np.flatnonzero(offset < reach)
+        distance = offset.ravel()[near] / slope.ravel()[near]  # in pixels, by the slope there
+        layers = drawn[near].T.astype(np.float32)
+        layers[:3] *= layers[3] / 255
         for width, shade, most in ((_EDGE, _EDGE_COLOUR, _EDGE_OPACITY), (_LINE, colour, 1.0)):
-            line = np.clip(width * scale + 0.5 - distance, 0, 1)[:, None] * np.float32(most)
-            layers = layers * (1 - line) + np.array((*shade, 1), np.float32) * line
-    layers[:, :3] /= np.maximum(layers[:, 3:], 1e-6)
-    layers[:, 3] *= 255
-    drawn[where] = np.rint(layers)
+            line = np.clip(width * scale + 0.5 - distance, 0, 1) * np.float32(most)
+            layers *= 1 - line
+            layers += np.array((*shade, 255), np.float32)[:, None] * line
+        layers[:3] *= 255 / np.maximum(layers[3], 1e-6)
+        drawn[near] = np.rint(layers).T
 
 
 def overlay(
@@ -119,15 +113,13 @@ def overlay(
     evidence_map: np.ndarray,
     box: tuple[int, int, int, int],
     strength: float,
-) -> np.ndarray:
-    """An image, uint8 (height, width, 3), with ``bands`` over it; of the same shape."""
+) -> Image.Image:
+    """An image, uint8 (height, width, 3), with ``bands`` over it; RGB of the same size."""
     height, width = rgb.shape[:2]
-    drawn = bands((width, height), evidence_map, box, strength)
-    if not drawn[..., 3].any():
-        return rgb
-    picture, above = Image.fromarray(rgb), Image.fromarray(drawn)
-    picture.paste(above.convert("RGB"), mask=above.getchannel("A"))
-    return np.asarray(picture)
+    above = Image.fromarray(bands((width, height), evidence_map, box, strength))
+    picture = Image.fromarray(rgb)
+    picture.paste(above, mask=above)
+    return picture
 
 
 def encoded(picture: np.ndarray) -> bytes:

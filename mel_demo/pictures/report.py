@@ -18,7 +18,6 @@ from PIL import Image
 from mel_demo import __version__
 from mel_demo.decision.prevalence import predictive_values
 from mel_demo.decision.verdict import Verdict
-from mel_demo.images import shrink
 from mel_demo.manifest import CLASS_NAMES, MELANOMA, Counts, Lesions, Manifest, Rates
 from mel_demo.pictures.markup import render
 from mel_demo.pictures.overlay import COLOURS
@@ -26,9 +25,6 @@ from mel_demo.texts import Texts
 
 if TYPE_CHECKING:  # importing it for real would import onnxruntime
     from mel_demo.screening import Screening
-
-LONGEST_SHOWN = 800
-"""Pixels of the longer side of a picture in the report."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +49,7 @@ class Summary:
 
 def report_html(
     screening: "Screening",
-    overlays: Mapping[str, np.ndarray],
+    overlays: Mapping[str, Image.Image],
     manifest: Manifest,
     summary: Summary,
     written: datetime,
@@ -61,9 +57,9 @@ def report_html(
 ) -> str:
     """The document: no script, no link, no outside resource; the same for the same arguments.
 
-    ``overlays``: uint8 RGB by model key, as ``overlay.overlay`` draws them. ``written``: any time
-    zone, shown in UTC. Everything shown is escaped, whoever wrote it. Every probability and
-    measured share also stands unrounded in a ``<data value>``.
+    Pictures are taken as large as they are. ``overlays``: by model key, as ``overlay.overlay``
+    draws them. ``written``: any time zone, shown in UTC. Everything shown is escaped, whoever wrote
+    it. Every probability and measured share also stands unrounded in a ``<data value>``.
 
     Raises ValueError for a time without a zone; KeyError where a model was not screened.
     """
@@ -84,7 +80,7 @@ def report_html(
         },
         predictions=screening.predictions,
         findings=screening.findings,
-        image=_data_uri(screening.image),
+        image=_data_uri(Image.fromarray(screening.image)),
         maps={key: _data_uri(overlays[key]) for key in keys},
         colours=COLOURS,
         classes=[(int(index), CLASS_NAMES[index]) for index in order],
@@ -95,8 +91,8 @@ def report_html(
     return str(document)
 
 
-def _data_uri(picture: np.ndarray) -> str:
-    """uint8 RGB (height, width, 3) as a JPEG in a data URI, scaled down for showing."""
+def _data_uri(picture: Image.Image) -> str:
+    """A JPEG in a data URI."""
     written = io.BytesIO()
-    Image.fromarray(shrink(picture, LONGEST_SHOWN)).save(written, "JPEG", quality=90)
+    picture.save(written, "JPEG", quality=90)
     return f"data:image/jpeg;base64,{base64.b64encode(written.getvalue()).decode('ascii')}"

@@ -173,9 +173,9 @@ def draw_map(screener: Screener, judged: Judged, key: str, index: int) -> np.nda
     return bands(judged.size, prediction.evidence[index], box, strength)
 
 
-def draw_overlays(screener: Screener, judged: Judged) -> dict[str, np.ndarray]:
-    """Evidence of melanoma over the image by both models set side by side, uint8 RGB by key: for
-    API and report."""
+def draw_overlays(screener: Screener, judged: Judged) -> dict[str, Image.Image]:
+    """Evidence of melanoma over the image by both models set side by side, RGB by key: for API and
+    report."""
     image, predictions = judged.image, judged.screening.predictions
     return {
         key: overlay(

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-import numpy as np
 from gradio.processing_utils import client_utils
 from gradio.utils import get_upload_folder
 from PIL import Image
@@ -58,13 +57,13 @@ def _file_of(payload: Any) -> Path | bytes | None:
         ) from error
 
 
-def keep_picture(rgb: np.ndarray) -> Path:
-    """Write uint8 RGB (height, width, 3) as a JPEG file where uploads lie, with whom it goes.
+def keep_picture(picture: Image.Image) -> Path:
+    """Write an RGB picture as a JPEG file where uploads lie, with whom it goes.
 
     In the handler's own thread, and to a file: into memory Pillow encodes under Python's lock.
     """
     path = Path(get_upload_folder()) / secrets.token_hex(16) / "map.jpg"
     path.parent.mkdir(parents=True)
     # Thin coloured lines on skin: with colours at half the resolution they would fray.
-    Image.fromarray(rgb).save(path, quality=90, subsampling="4:4:4")
+    picture.save(path, quality=90, subsampling="4:4:4")
     return path

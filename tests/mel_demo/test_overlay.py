@@ -1,16 +1,23 @@
 """The evidence map over its image: in the right place, calm where there is little evidence."""
 
 import io
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from mel_demo.pictures.overlay import COLOURS, FILL, bands, encoded, evidence_strength, overlay
+from mel_demo.pictures import overlay as overlays
+from mel_demo.pictures.overlay import COLOURS, FILL, bands, encoded, evidence_strength
 
 GREY = np.full((60, 100, 3), 120, np.uint8)
 BOX = (14, 0, 86, 60)
 WHOLE = (0, 0, 100, 60)
+
+
+def overlay(*given: Any) -> np.ndarray:
+    """uint8 (height, width, 3)."""
+    return np.asarray(overlays.overlay(*given))
 
 
 def hot(row: int, column: int, value: float = 1.0) -> np.ndarray:
