@@ -4,6 +4,7 @@ import functools
 from typing import Any
 
 import gradio as gr
+from gradio.data_classes import _StaticFiles
 
 from mel_demo.inference import cores
 
@@ -29,6 +30,8 @@ def tune(blocks: gr.Blocks) -> None:
     # After every event it would compute statistics of the last ten thousand, which nobody reads.
     queue.ANALYTICS_MAX_EVENTS = 1
     queue.ANAYLTICS_CACHE_FREQUENCY = 1_000_000_000
+    # Icons of two buttons that are not here; every file that comes or goes is compared with each.
+    _StaticFiles.clear()
 
 
 def close_to_strangers(blocks: gr.Blocks) -> None:

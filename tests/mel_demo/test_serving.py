@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.error import HTTPError
 
 import pytest
+from gradio.utils import get_icon_path
 from gradio_client import Client, handle_file
 from PIL import Image
 
@@ -106,6 +107,13 @@ def test_neither_the_page_nor_an_error_tells_where_files_are(app, cache):
         assert b"not uploaded" in answer, path
         for place in (str(ROOT), str(cache)):
             assert place not in answer.decode()
+
+
+def test_no_file_but_uploads_is_handed_out(app):
+    """Gradio lists icons of its own as public, and then compares every upload with each of them."""
+    icon = get_icon_path("link.svg")
+    assert Path(icon).is_file()
+    assert fetch(f"{app.url}/gradio_api/file={icon}")[0] == 403
 
 
 def test_the_page_s_own_events_do_not_answer_by_name(app):
