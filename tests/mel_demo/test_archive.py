@@ -1,6 +1,9 @@
 """What archives hold: files and shards, here and at an address; what cannot be read is told."""
 
 import io
+import os
+import subprocess
+import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +15,7 @@ from mel_demo.archive import Item
 from mel_demo.batch import LeftOut
 from mel_demo.errors import ImageError, SettingError
 from mel_demo.images import MAX_BYTES
+from tests.support.hub_stand_in import hub_stand_in
 from tests.support.shards import png, write_parquet, write_tar
 
 pytest.importorskip("pyarrow")
@@ -65,6 +69,39 @@ def test_what_is_gone_when_it_is_read_is_an_error_of_its_own(stored: str) -> Non
     gone = archive.read(Item(item.name, item.root, item.path + "x"))
     assert isinstance(gone, ImageError)
     assert "cannot be fetched" in str(gone)
+
+
+LISTED = """
+import sys
+from mel_demo import archive
+from mel_demo.batch import LeftOut
+
+for item in archive.find(sys.argv[1:], LeftOut()):
+    found = archive.members(item) if item.is_shard else [(item.name, archive.read(item))]
+    for name, content in found:
+        print(name, content.hex() if isinstance(content, bytes) else content)
+"""
+"""In a process of its own: where the Hub is, its client reads when it is imported."""
+
+
+def test_a_data_set_of_the_hub_is_searched_as_a_folder_is(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "b.parquet", [png(number) for number in range(40)], as_hub=True)
+    shard = (tmp_path / "b.parquet").read_bytes()
+    with hub_stand_in() as hub:
+        files = {"README.md": b"", "train/a b.png": png(1), "train/b.parquet": shard}
+        hub.put("me/skin", {**files, "test/c.png": png(2)}, "datasets")
+        address = "hf://datasets/me/skin/train"
+        listed = subprocess.run(
+            [sys.executable, "-c", LISTED, address],
+            env=os.environ | hub.environment(tmp_path / "home"),
+            capture_output=True,
+            check=True,
+            text=True,
+        )
+    found = dict(line.rsplit(" ", 1) for line in listed.stdout.splitlines())
+    assert found == {f"{address}/a b.png": png(1).hex()} | {
+        f"{address}/b.parquet/{number}.png": png(number).hex() for number in range(40)
+    }
 
 
 @pytest.mark.parametrize(

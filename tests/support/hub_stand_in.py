@@ -19,11 +19,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import PurePosixPath
 from urllib.parse import parse_qs, unquote, urlsplit
 
 LFS_SUFFIXES = (".onnx", ".safetensors", ".png", ".jpg")
 TOKEN, USER = "hf_standin", "me"
-_REPO = r"(?P<kind>models|spaces)/(?P<repo>[^/]+/[^/]+)"
+_REPO = r"(?P<kind>models|datasets|spaces)/(?P<repo>[^/]+/[^/]+)"
 
 
 @dataclass
@@ -256,10 +257,11 @@ class _Handler(BaseHTTPRequestHandler):
         elif match := re.fullmatch(r"/lfs/(\w+)", path):
             self._store(match[1])
         elif match := re.fullmatch(
-            r"/(?P<space>spaces/)?(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<file>.+)",
+            r"/(?:(?P<kind>datasets|spaces)/)?(?P<repo>[^/]+/[^/]+)"
+            r"/resolve/(?P<revision>[^/]+)/(?P<file>.+)",
             path,
         ):
-            kind = "spaces" if match["space"] else "models"
+            kind = match["kind"] or "models"
             self._resolve(f"{kind}/{match['repo']}", match["revision"], match["file"], cut)
         else:
             raise _Answer(404, f"The stand-in knows no {self.command} {path}")
@@ -413,9 +415,10 @@ class _Handler(BaseHTTPRequestHandler):
         headers["Accept-Ranges"] = "bytes"
         status, start = 200, 0
         if (asked := self.headers.get("Range")) and self.command == "GET":
-            start = int(asked.removeprefix("bytes=").split("-")[0])
-            status = 206
-            headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+            first, _, last = asked.removeprefix("bytes=").partition("-")
+            whole, status, start = len(content), 206, int(first)
+            content = content[: int(last) + 1 if last else whole]
+            headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{whole}"
         self._send(content[start:], status, headers, cut)
 
     def _cut(self) -> None:
@@ -452,4 +455,8 @@ def _entry(path: str, content: bytes) -> dict:
 
 
 def _tree(files: Mapping[str, bytes], folder: str) -> list[dict]:
-    return [_entry(path, files[path]) for path in sorted(files) if path.startswith(folder)]
+    folders = {str(above) for path in files for above in PurePosixPath(path).parents[:-1]}
+    found = [_entry(path, files[path]) for path in files]
+    found += [{"type": "directory", "path": path, "oid": _oid("", {})} for path in folders]
+    below = (entry for entry in found if entry["path"].startswith(folder))
+    return sorted(below, key=lambda entry: entry["path"])
