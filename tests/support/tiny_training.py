@@ -6,7 +6,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from typer.testing import CliRunner
+
 from tests.support.lesions import CLASSES, write_ham10000
+from training.__main__ import app
 from training.data.measurable import Measurable
 
 # Networks this small are slower on several threads than on one.
@@ -64,14 +67,18 @@ def training(*arguments: object) -> list[str]:
 
 
 def run(command: list[str]) -> str:
-    """Run a command that must succeed; returns what it printed."""
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, env=ONE_THREAD)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    """A training command that must succeed, in this process: another takes longer to import torch
+    than to train. Returns what it printed."""
+    import torch
+
+    torch.set_num_threads(1)
+    done = CliRunner(env={"COLUMNS": "120"}).invoke(app, command[3:], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.output
 
 
 def run_by_two(command: list[str]) -> str:
-    """``run`` of a training command in two processes that share the work, on the CPU."""
+    """``run`` in two processes that share the work, on the CPU."""
     launcher = str(Path(sys.executable).with_name("torchrun"))
     done = subprocess.run(
         [launcher, "--nproc_per_node", "2", *command[1:]],

@@ -11,10 +11,8 @@ from xml.etree import ElementTree
 import pytest
 from PIL import Image
 from rich.console import Console
-from typer.testing import CliRunner
 
-from tests.support.tiny_training import TinyTraining, run_by_two, training
-from training.__main__ import app
+from tests.support.tiny_training import TinyTraining, run, run_by_two, training
 from training.errors import RecipeError, RunError
 from training.learn import run_folder
 from training.learn.ablate import ablate, ablation_cells, parse_numbers
@@ -30,21 +28,12 @@ class Killed(BaseException):
 
 def command(tiny: TinyTraining, output: Path, *options: str) -> list[str]:
     """Two distilled students and one alone; the distilled ones share the views of one round."""
-    return [
+    return training(
         "ablate", "--recipe", tiny.root / "student.yaml", "--data", tiny.data,
         "--splits", tiny.splits, "--cache", tiny.root / "cache", "--teacher", tiny.teacher,
         "--output", output, "--temperatures", "1,2", "--alphas", "0.5",
         "--set", "distillation.rounds=1", *options,
-    ]  # fmt: skip
-
-
-def run(arguments: list) -> str:
-    """``python -m training`` in this process; returns what it printed."""
-    done = CliRunner(env={"COLUMNS": "120"}).invoke(
-        app, list(map(str, arguments)), catch_exceptions=False
-    )
-    assert done.exit_code == 0, done.output
-    return done.output
+    )  # fmt: skip
 
 
 def written(folder: Path) -> dict[Path, int]:
@@ -238,7 +227,7 @@ def test_a_finished_grid_trains_nothing_again(killed_grid, tiny_training, monkey
 
 
 def test_two_processes_are_one_grid(killed_grid, tiny_training):
-    printed = run_by_two(training(*command(tiny_training, killed_grid[0])))
+    printed = run_by_two(command(tiny_training, killed_grid[0]))
     assert printed.count("finished before") == len(CELLS), "said by one of them"
 
 

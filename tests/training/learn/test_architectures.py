@@ -6,10 +6,9 @@ import math
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from typer.testing import CliRunner
 
 from mel_demo.manifest import CLASS_NAMES
-from training.__main__ import app
+from tests.support.tiny_training import run
 from training.errors import RecipeError
 from training.learn.networks import as_released, build
 from training.learn.run_folder import load_run
@@ -24,19 +23,9 @@ FAMILIES = [
 
 
 def train(tiny, folder, architecture: str, *options: str) -> None:
-    """``training teacher --arch`` in this process: two epochs of three steps."""
-    command = tiny.command(
-        "teacher",
-        folder,
-        "--arch",
-        architecture,
-        "--no-pretrained",
-        "--set",
-        "batch_size=20",
-        *options,
-    )
-    done = CliRunner().invoke(app, command[3:], catch_exceptions=False)
-    assert done.exit_code == 0, done.output
+    """``training teacher --arch``: two epochs of three steps."""
+    given = ["--arch", architecture, "--no-pretrained", "--set", "batch_size=20", *options]
+    run(tiny.command("teacher", folder, *given))
 
 
 @pytest.mark.parametrize("architecture", FAMILIES)

@@ -11,10 +11,8 @@ from types import SimpleNamespace
 
 import pytest
 from accelerate.tracking import GeneralTracker
-from typer.testing import CliRunner
 
-from tests.support.tiny_training import ONE_THREAD, TinyTraining
-from training.__main__ import app
+from tests.support.tiny_training import ONE_THREAD, TinyTraining, run, training
 from training.errors import RecipeError
 from training.learn.session import train_session
 from training.learn.trackers import flat, tracking
@@ -145,7 +143,7 @@ def test_a_tracker_that_is_not_installed_is_named_before_any_training(
     role = "teacher" if command == "teacher" else "student"
     options = tiny_training.command(role, tmp_path / "run", "--tracker", tracker)[4:]
     with pytest.raises(RecipeError, match=f"pip install {tracker}"):
-        CliRunner().invoke(app, [command, *options], catch_exceptions=False)
+        run(training(command, *options))
     assert not (tmp_path / "run").exists()
 
 
