@@ -1,22 +1,31 @@
 """Fixtures that several test modules share."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from huggingface_hub import constants
 
 from mel_demo.screening import Screener
+from tests.support.browsing import browser, missing
 from tests.support.hub_stand_in import Hub, hub_stand_in
 from tests.support.tiny_training import TinyTraining, train_tiny
 from tests.support.tiny_weights import write_tiny_weights
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what uses the trained pair: it trains, whatever else it does."""
+    """Mark what uses the trained pair: it trains, whatever else it does. Skip what no browser can
+    be had for; in CI it runs, and fails."""
+    needed = None if os.environ.get("CI") else missing()
     for item in items:
+        if needed and item.get_closest_marker("browser"):
+            item.add_marker(pytest.mark.skip(needed))
         if "tiny_training" in getattr(item, "fixturenames", ()):
             item.add_marker("train")
 
@@ -49,6 +58,13 @@ def manifest_json(tiny_weights: Path) -> dict[str, Any]:
 def tiny_training(tmp_path_factory: pytest.TempPathFactory) -> TinyTraining:
     """Both models trained for two epochs on a tiny drawn set (see tiny_training)."""
     return train_tiny(tmp_path_factory.mktemp("tiny_training"))
+
+
+@pytest.fixture(scope="module")
+def chrome() -> "Iterator[Browser]":
+    """A headless Chromium."""
+    with browser() as started:
+        yield started
 
 
 @pytest.fixture

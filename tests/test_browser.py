@@ -1,18 +1,11 @@
 """The page in real Chromium, at desk and phone width: what a visitor does and then sees."""
 
 import json
-import os
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from PIL import Image
-
-# In CI the tests run, and fail, without Playwright or Chromium.
-if not os.environ.get("CI"):
-    pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install -e .[dev]")
-
-from axe_playwright_python.sync_playwright import Axe
 
 from mel_demo.decision.operating_point import choose
 from mel_demo.decision.prevalence import natural_frequencies
@@ -20,15 +13,10 @@ from mel_demo.screening import Screener
 from mel_demo.texts import LANGUAGES, Texts
 from mel_demo.ui.costs import fractions
 from tests.support.apart import write_weights_apart
-from tests.support.browsing import browser, chromium, open_page, upload
+from tests.support.browsing import open_page, serious, upload
 from tests.support.running import running_app
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        chromium() is None and not os.environ.get("CI"), reason="needs Debian's chromium"
-    ),
-]
+pytestmark = pytest.mark.browser
 SIZES = {"desk": (1440, 900), "phone": (390, 844), "small": (320, 640)}
 BOTH = ("teacher", "student")
 TABS = ("evidence", "costs", "certainty", "groups", "about")
@@ -43,13 +31,6 @@ def measured(tmp_path_factory):
     weights = write_weights_apart(folder / "weights", evidence=True, refusing=True, elsewhere=True)
     with running_app(weights, folder / "cache") as running:
         yield running, Screener(weights, threads=1).manifest
-
-
-@pytest.fixture(scope="module")
-def chrome():
-    assert chromium(), "no `chromium` on the PATH: apt-get install chromium"
-    with browser() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
@@ -322,12 +303,7 @@ def test_axe_finds_nothing_serious(chrome, measured, plain, size, scheme):
         upload(page, plain / "black.png")
         for name in TABS:
             tab(page, name)
-            serious = {
-                rule["id"]: [node["html"][:160] for node in rule["nodes"]]
-                for rule in Axe().run(page).response["violations"]
-                if rule["impact"] in ("serious", "critical")
-            }
-            assert serious == {}, name
+            assert serious(page) == {}, name
 
 
 def test_the_report_is_downloaded_whole(chrome, measured, plain):

@@ -1,26 +1,15 @@
 """Files that browsers cannot show, in real Chromium: TIFF, HEIC and DICOM are judged and shown."""
 
-import os
-
 import numpy as np
 import pytest
 from PIL import Image
 
-# In CI the tests run, and fail, without Playwright or Chromium.
-if not os.environ.get("CI"):
-    pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install -e .[dev]")
-
 from tests.mel_demo.test_image_extras import RGB, dicom
-from tests.support.browsing import browser, chromium, open_page, upload
+from tests.support.browsing import open_page, upload
 from tests.support.running import running_app
 from tests.support.tiny_weights import write_tiny_weights
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        chromium() is None and not os.environ.get("CI"), reason="needs Debian's chromium"
-    ),
-]
+pytestmark = pytest.mark.browser
 DARK, BLUE = (40, 20, 20), (0, 0, 255)
 NAMES = ("lesion.tif", "lesion.heic", "lesion.dcm", "IM000001")
 
@@ -39,13 +28,6 @@ def files(tmp_path_factory):
         for name in NAMES[2:]:
             (made / name).write_bytes(dicom(pixels))
     return folder / str(DARK[2]), folder / str(BLUE[2])
-
-
-@pytest.fixture(scope="module")
-def chrome():
-    assert chromium(), "no `chromium` on the PATH: apt-get install chromium"
-    with browser() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

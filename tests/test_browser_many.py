@@ -1,7 +1,6 @@
 """The tab "Many images" in real Chromium: a dozen files, stopped, sorted, saved, looked at."""
 
 import csv
-import os
 import re
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,23 +8,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-# In CI the tests run, and fail, without Playwright or Chromium.
-if not os.environ.get("CI"):
-    pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install -e .[dev]")
-
-from axe_playwright_python.sync_playwright import Axe
-
 from mel_demo.texts import LANGUAGES, Texts
 from tests.support.apart import write_weights_apart
-from tests.support.browsing import browser, chromium, open_page
+from tests.support.browsing import open_page, serious
 from tests.support.running import running_app
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        chromium() is None and not os.environ.get("CI"), reason="needs Debian's chromium"
-    ),
-]
+pytestmark = pytest.mark.browser
 T = Texts()
 LIMIT = 14
 JUDGING = re.compile("component_server")
@@ -54,13 +42,6 @@ def files(tmp_path_factory):
         Image.new("RGB", (200, 150), colour).save(folder / name)
     (folder / "=bad.jpg").write_bytes(b"not an image")
     return sorted(folder.iterdir())
-
-
-@pytest.fixture(scope="module")
-def chrome():
-    assert chromium(), "no `chromium` on the PATH: apt-get install chromium"
-    with browser() as started:
-        yield started
 
 
 @contextmanager
@@ -227,9 +208,4 @@ def test_it_fits_every_width_and_axe_finds_nothing_serious(
             ".map(box => [box.width, box.height])",
         )
         assert min(min(box) for box in boxes) >= 44
-        serious = {
-            rule["id"]: [node["html"][:160] for node in rule["nodes"]]
-            for rule in Axe().run(page).response["violations"]
-            if rule["impact"] in ("serious", "critical")
-        }
-        assert serious == {}
+        assert serious(page) == {}

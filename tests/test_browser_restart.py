@@ -1,25 +1,14 @@
 """The page in real Chromium while its server goes away and comes back."""
 
-import os
-
 import pytest
 from PIL import Image
 
-# In CI the tests run, and fail, without Playwright or Chromium.
-if not os.environ.get("CI"):
-    pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install -e .[dev]")
-
 from mel_demo.texts import Texts
 from tests.support.apart import write_weights_apart
-from tests.support.browsing import browser, chromium, open_page, upload
+from tests.support.browsing import open_page, upload
 from tests.support.running import free_port, running_app
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        chromium() is None and not os.environ.get("CI"), reason="needs Debian's chromium"
-    ),
-]
+pytestmark = pytest.mark.browser
 LOST, FORGOTTEN = ".lost:visible", ".hero.forgotten"
 
 
@@ -29,25 +18,26 @@ def weights(tmp_path_factory):
 
 
 @pytest.mark.parametrize("language", ["en", "de"])
-def test_a_restart_is_said_and_leaves_no_old_verdict(weights, tmp_path, language):
+def test_a_restart_is_said_and_leaves_no_old_verdict(chrome, weights, tmp_path, language):
     t, port, picture = Texts(language), free_port(), tmp_path / "red.png"
     Image.new("RGB", (200, 150), "red").save(picture)
-    with browser() as chrome:
-        with running_app(weights, tmp_path, port=port) as app:
-            idle = open_page(chrome, app.url, 1440, 900, locale=language)
-            moved = open_page(chrome, app.url, 390, 844, locale=language)
-            for page in (idle, moved):
-                upload(page, picture, until=".hero.disagree")
-                assert page.locator(LOST).count() == 0
+    with running_app(weights, tmp_path, port=port) as app:
+        idle = open_page(chrome, app.url, 1440, 900, locale=language)
+        moved = open_page(chrome, app.url, 390, 844, locale=language)
         for page in (idle, moved):
-            assert page.inner_text(LOST) == t("lost")
-        before = moved.url
-        moved.locator("#target input[type=range]").press("Home")
-        with running_app(weights, tmp_path, port=port):
-            for page in (idle, moved):
-                page.wait_for_selector(f"{FORGOTTEN}:has-text('{t('forgotten')}')")
-                assert page.inner_text("#pictures") == ""
-                assert page.locator(".card:not(.empty)").count() == 0
-                assert page.locator(LOST).count() == 0
-            assert "sensitivity=0.8" in moved.url != before
-            upload(idle, picture, until=".hero.disagree")
+            upload(page, picture, until=".hero.disagree")
+            assert page.locator(LOST).count() == 0
+    for page in (idle, moved):
+        assert page.inner_text(LOST) == t("lost")
+    before = moved.url
+    moved.locator("#target input[type=range]").press("Home")
+    with running_app(weights, tmp_path, port=port):
+        for page in (idle, moved):
+            page.wait_for_selector(f"{FORGOTTEN}:has-text('{t('forgotten')}')")
+            assert page.inner_text("#pictures") == ""
+            assert page.locator(".card:not(.empty)").count() == 0
+            assert page.locator(LOST).count() == 0
+        assert "sensitivity=0.8" in moved.url != before
+        upload(idle, picture, until=".hero.disagree")
+    for page in (idle, moved):
+        page.context.close()

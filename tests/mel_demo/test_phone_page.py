@@ -3,19 +3,12 @@
 import csv
 import io
 import json
-import os
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from PIL import Image
-
-# In CI the tests run, and fail, without Playwright or Chromium.
-if not os.environ.get("CI"):
-    pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install -e .[dev]")
-
-from axe_playwright_python.sync_playwright import Axe
 
 from mel_demo.decision.neighbours import neighbours
 from mel_demo.decision.operating_point import choose
@@ -25,7 +18,7 @@ from mel_demo.phone import build
 from mel_demo.phone.build import lay_out
 from mel_demo.screening import Screener
 from mel_demo.texts import Texts
-from tests.support.browsing import chromium
+from tests.support.browsing import serious
 from tests.support.phone import (
     OFFLINE,
     PICTURES,
@@ -38,19 +31,13 @@ from tests.support.phone import (
 )
 from tests.support.static_host import static_host
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        chromium() is None and not os.environ.get("CI"), reason="needs Debian's chromium"
-    ),
-]
+pytestmark = pytest.mark.browser
 SIZES = {"phone": (390, 844), "desk": (1280, 900)}
 T = Texts()
 
 
 @pytest.fixture(scope="module")
 def chrome():
-    assert chromium(), "no `chromium` on the PATH: apt-get install chromium"
     need_runtime()
     with phone_browser() as started:
         yield started
@@ -234,13 +221,7 @@ def test_axe_finds_nothing_serious(page, pictures):
     for name in ("refer", "no_referral", "other", "refused"):
         judge(page, pictures[name])
         page.evaluate("document.querySelectorAll('details').forEach((part) => (part.open = true))")
-        found = Axe().run(page).response["violations"]
-        serious = {
-            rule["id"]: [node["html"][:160] for node in rule["nodes"]]
-            for rule in found
-            if rule["impact"] in ("serious", "critical")
-        }
-        assert serious == {}, name
+        assert serious(page) == {}, name
     page.emulate_media(color_scheme="light")
 
 

@@ -6,16 +6,11 @@ released ones.
 
 import base64
 import io
-import os
 import struct
 
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
-
-# In CI the tests run, and fail, without Playwright or Chromium.
-if not os.environ.get("CI"):
-    pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install -e .[dev]")
 
 from mel_demo.decision.operating_point import DEFAULT_TARGET, choose
 from mel_demo.errors import TruncatedImageError
@@ -25,17 +20,11 @@ from mel_demo.phone.build import lay_out
 from mel_demo.pictures.overlay import evidence_strength
 from mel_demo.screening import Screener
 from mel_demo.texts import catalogue
-from tests.support.browsing import chromium
 from tests.support.lesions import CLASSES, draw_lesion
 from tests.support.phone import need_runtime, phone_browser
 from tests.support.static_host import static_host
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        chromium() is None and not os.environ.get("CI"), reason="needs Debian's chromium"
-    ),
-]
+pytestmark = pytest.mark.browser
 PROBABILITY = {"student": 0.001, "student_int8": 0.01}
 # As drawn, 0..1. One rounded step of INT8 may fall the other way in another runtime: no more than
 # half of a band of the four that evidence is drawn in.
@@ -139,7 +128,6 @@ def files() -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def chrome():
-    assert chromium(), "no `chromium` on the PATH: apt-get install chromium"
     need_runtime()
     with phone_browser() as started:
         yield started

@@ -1,10 +1,13 @@
 """Debian's Chromium under Playwright, for the browser tests and the README's pictures."""
 
+import importlib.util
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from playwright.sync_api import Browser, Page, sync_playwright
+if TYPE_CHECKING:  # not on every machine, see ``missing``
+    from playwright.sync_api import Browser, Page
 
 FLAGS = (
     "--no-sandbox",
@@ -19,21 +22,39 @@ PATIENCE = 90_000
 """Milliseconds that a step may take on a busy machine."""
 
 
-def chromium() -> str | None:
-    """Where Chromium is, None where it is not."""
-    return shutil.which("chromium")
+def missing() -> str | None:
+    """What it takes to drive a browser and is not here."""
+    if not importlib.util.find_spec("playwright"):
+        return "needs playwright: pip install -e .[dev]"
+    return None if shutil.which("chromium") else "needs chromium: apt-get install chromium"
 
 
 @contextmanager
-def browser() -> Iterator[Browser]:
-    """A headless Chromium."""
+def browser(*flags: str) -> "Iterator[Browser]":
+    """A headless Chromium with these flags beside FLAGS."""
+    assert not missing(), missing()
+    from playwright.sync_api import sync_playwright
+
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium(), args=list(FLAGS))
+        started = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=[*FLAGS, *flags]
+        )
         yield started
         started.close()
 
 
-def open_page(browser: Browser, url: str, width: int, height: int, **options) -> Page:
+def serious(page: "Page") -> dict[str, list[str]]:
+    """What axe finds that shuts somebody out: markup by rule."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    return {
+        rule["id"]: [node["html"][:160] for node in rule["nodes"]]
+        for rule in Axe().run(page).response["violations"]
+        if rule["impact"] in ("serious", "critical")
+    }
+
+
+def open_page(browser: "Browser", url: str, width: int, height: int, **options) -> "Page":
     """The app's page at this size, ready for an upload."""
     context = browser.new_context(viewport={"width": width, "height": height}, **options)
     page = context.new_page()
@@ -43,7 +64,7 @@ def open_page(browser: Browser, url: str, width: int, height: int, **options) ->
     return page
 
 
-def upload(page: Page, path: str, until: str = JUDGED) -> None:
+def upload(page: "Page", path: str, until: str = JUDGED) -> None:
     """Upload a file and wait for the page to answer."""
     page.set_input_files("#upload input[type=file]", path)
     page.wait_for_selector(until)

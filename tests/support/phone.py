@@ -7,17 +7,20 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
-from playwright.sync_api import Browser, Page, sync_playwright
 
 from mel_demo.errors import SettingError
 from mel_demo.phone.build import runtime
-from tests.support.browsing import FLAGS, PATIENCE, chromium
+from tests.support.browsing import PATIENCE, browser
 from tests.support.tiny_weights import write_tiny_weights
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 READY = "#status:is([data-status=ready], [data-status=offline])"
 OFFLINE = "#status[data-status=offline]"
@@ -67,16 +70,14 @@ def need_runtime() -> None:
 
 
 @contextmanager
-def phone_browser() -> Iterator[Browser]:
+def phone_browser() -> "Iterator[Browser]":
     """Chromium with a drawn camera that needs no permission."""
     camera = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium(), args=[*FLAGS, *camera])
+    with browser(*camera) as started:
         yield started
-        started.close()
 
 
-def open_phone(browser: Browser, url: str, width: int, height: int, **options) -> Page:
+def open_phone(browser: "Browser", url: str, width: int, height: int, **options) -> "Page":
     """The page at this size in a context of its own, before its model is there."""
     context = browser.new_context(
         viewport={"width": width, "height": height}, has_touch=width < 800, **options
@@ -87,7 +88,7 @@ def open_phone(browser: Browser, url: str, width: int, height: int, **options) -
     return page
 
 
-def judge(page: Page, path: Path, state: str = "result") -> None:
+def judge(page: "Page", path: Path, state: str = "result") -> None:
     """Hand a file to the page and wait for what it says."""
     page.evaluate("document.body.dataset.state = 'waiting for the next'")
     page.set_input_files("#file", path)

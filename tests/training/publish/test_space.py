@@ -15,7 +15,6 @@ from huggingface_hub import HfApi, RepoCard
 from mel_demo.errors import WeightsError
 from mel_demo.images import open_image
 from mel_demo.screening import Screener
-from tests.support.browsing import chromium
 from tests.support.running import running_app
 from tests.support.slim import slim_python
 from tests.support.static_host import static_host
@@ -206,9 +205,6 @@ def test_a_static_space_says_what_the_hub_needs(hub, no_npm, tiny_weights, tmp_p
 
 
 @pytest.mark.browser
-@pytest.mark.skipif(
-    chromium() is None and not os.environ.get("CI"), reason="needs Debian's chromium"
-)
 def test_a_deployed_static_space_judges(hub, tmp_path):
     """What lies in the Space after the command, on any static host."""
     from tests.support.phone import judge, need_runtime, open_phone, phone_browser
