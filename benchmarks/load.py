@@ -42,7 +42,7 @@ HERE = Path(__file__).parent
 USERS = 50
 CALLERS = 8
 """In a closed loop: each sends its next upload once it has the answer."""
-IDLE_SECONDS = 20
+SETTLED_SECONDS, IDLE_SECONDS = 5, 20
 BARE_SECONDS = 10
 VERDICTS, MAPS = "verdicts", "verdicts and maps"
 SOAKERS = 4
@@ -103,7 +103,8 @@ def crowd(send: list[Callable[[bytes], None]], uploads: list[bytes], each: int) 
 
 
 def idle(server: Server) -> float:
-    """Percent of one core."""
+    """Percent of one core, once what went before is done with."""
+    time.sleep(SETTLED_SECONDS)
     before = server.cpu_seconds()
     time.sleep(IDLE_SECONDS)
     return round(100 * (server.cpu_seconds() - before) / IDLE_SECONDS, 2)
@@ -183,7 +184,7 @@ def soak(images: Path | None, weights: Path, screenings: int) -> dict[str, Any]:
 def main(
     weights: Annotated[Path, typer.Option(help="Folder with manifest.json.")] = Path("weights"),
     images: Annotated[Path | None, typer.Option(help="Image or folder of images.")] = None,
-    each: Annotated[int, typer.Option(min=1, help="Uploads of every client in a loop.")] = 15,
+    each: Annotated[int, typer.Option(min=1, help="Uploads of every client in a loop.")] = 45,
     soaked: Annotated[
         int | None,
         typer.Option("--soak", min=2 * WARM_UP, help="That many screenings, and nothing else."),
