@@ -69,9 +69,6 @@ def training(*arguments: object) -> list[str]:
 def run(command: list[str]) -> str:
     """A training command that must succeed, in this process: another takes longer to import torch
     than to train. Returns what it printed."""
-    import torch
-
-    torch.set_num_threads(1)
     done = CliRunner(env={"COLUMNS": "120"}).invoke(app, command[3:], catch_exceptions=False)
     assert done.exit_code == 0, done.output
     return done.output

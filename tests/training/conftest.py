@@ -3,8 +3,15 @@
 from collections.abc import Iterator
 
 import pytest
+import torch
 
 from training.data import not_dermoscopy
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Networks this small are slower on several threads than on one."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session", autouse=True)

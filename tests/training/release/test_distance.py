@@ -1,6 +1,5 @@
 """Not a dermoscopy image: the distance, its threshold, and what an export makes of them."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,15 +19,6 @@ from training.learn.run_folder import load_run
 from training.measure.scores import open_session
 from training.release import distance, onnx_file
 from training.release.int8 import float_graph, parts_of
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Networks this small are slower on several threads than on one."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

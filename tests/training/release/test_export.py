@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
 from dataclasses import astuple, replace
 from pathlib import Path
 
@@ -34,15 +33,6 @@ from training.release.export import export
 from training.release.timing import time_again
 
 TEACHER, STUDENT = "test_efficientnet", "mobilenetv3_small_050"  # families of the released pair
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Networks this small are slower on several threads than on one."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def network(architecture: str, seed: int = 0) -> torch.nn.Module:

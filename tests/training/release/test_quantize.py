@@ -3,14 +3,12 @@
 import json
 import re
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
-import torch
 from typer.testing import CliRunner
 
 from mel_demo.decision.operating_point import choose
@@ -49,15 +47,6 @@ CANDIDATES = (
 LAX = Gate(roc_auc_loss=1, specificity_loss=1, most_ece=1, least_map_correlation=-1)
 STUDENT = Quality(0.9, 0.6, 0.03, 1.0, 3_000_000)
 INT8 = replace(STUDENT, map_correlation=0.98, bytes=1_700_000)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Networks this small are slower on several threads than on one."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize(
