@@ -25,7 +25,7 @@ from rich.progress import track
 from rich.table import Table
 
 from mel_demo.errors import MelDemoError
-from mel_demo.findings import findings, measure, working_image
+from mel_demo.findings import findings, look, measure, working_image
 from mel_demo.hub import locate
 from mel_demo.images import open_image
 from mel_demo.manifest import Manifest, load_manifest
@@ -153,7 +153,7 @@ def main(
 
 
 def _codes(rgb: np.ndarray, manifest: Manifest) -> set[str]:
-    return {finding.code for finding in findings(rgb, manifest, {})}
+    return {finding.code for finding in findings(look(rgb, manifest), manifest, {})}
 
 
 def _alarms_as_they_are(images: Images, manifest: Manifest) -> dict:

@@ -55,13 +55,16 @@ EXPLAINED = {
 
 @dataclass
 class Served:
-    """Bytes to overlays through mel_demo, each model run once; the pair's models and no others."""
+    """Bytes to overlays through mel_demo, each model run once; the pair's models and no others.
+
+    As for a visitor who is alone: the teacher runs on a core of its own.
+    """
 
     screener: Screener
 
     def __call__(self, data: bytes) -> list[Image.Image]:
         rgb = open_image(data)
-        screening = self.screener.screen(rgb)
+        screening = self.screener.screen(rgb, on_two=True)
         specs = self.screener.manifest.models
         return [
             _draw(rgb, specs[key], found.melanoma_evidence, found.melanoma_probability)

@@ -7,7 +7,7 @@ is only compared here. A ruler is not looked for: nothing was tried.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -102,7 +102,7 @@ class Measures:
 class Subject:
     """What a check looks at. ``judged``: the share of the image that is. ``size``: side of the
     largest model's input. ``enlarged``: whether the judged part had to grow to the working size.
-    ``distances``: each with its reference, of the models that say one."""
+    ``distances``: each with its reference, of the models that have said one."""
 
     width: int
     height: int
@@ -110,23 +110,28 @@ class Subject:
     size: int
     enlarged: bool
     measures: Measures
-    distances: tuple[tuple[float, OutOfDistribution], ...]
+    distances: tuple[tuple[float, OutOfDistribution], ...] = ()
 
 
 def findings(
-    rgb: np.ndarray,
+    subject: Subject,
     manifest: Manifest,
     distances: Mapping[str, float | None],
     remarks: Iterable[str] = (),
 ) -> Iterator[Finding]:
-    """What the checks say of uint8 RGB (height, width, 3), in the order of CHECKS, and then what
+    """What the checks say of an image that was looked at, in the order of CHECKS, and then what
     reading its file remarked. A refusal comes alone: of what is no dermoscopy image nothing else
     can be said.
 
     ``distances``: what the models say, by key; None of one that says none. ``remarks``: of
     ``images.Picture``.
     """
-    subject = _subject(rgb, manifest, distances)
+    known = tuple(
+        (distance, spec.ood)
+        for key, spec in manifest.models.items()
+        if spec.ood is not None and (distance := distances.get(key)) is not None
+    )
+    subject = replace(subject, distances=known)
     for check in CHECKS:
         finding = check(subject)
         if finding is not None:
@@ -175,7 +180,8 @@ def colour_spread(rgb: np.ndarray) -> float:
     return float(np.quantile(most - np.minimum(np.minimum(red, green), blue), 0.95))
 
 
-def _subject(rgb: np.ndarray, manifest: Manifest, distances: Mapping[str, float | None]) -> Subject:
+def look(rgb: np.ndarray, manifest: Manifest) -> Subject:
+    """Measure what the checks look at, of uint8 RGB (height, width, 3); needs no model's answer."""
     preprocessings = [spec.preprocessing for spec in manifest.models.values()]
     height, width = rgb.shape[:2]
     ratio = min(preprocessing.max_aspect_ratio for preprocessing in preprocessings)
@@ -187,11 +193,6 @@ def _subject(rgb: np.ndarray, manifest: Manifest, distances: Mapping[str, float 
         size=max(preprocessing.size for preprocessing in preprocessings),
         enlarged=min(width, height) < WORKING_SIDE,
         measures=measure(working_image(rgb, ratio)),
-        distances=tuple(
-            (distance, spec.ood)
-            for key, spec in manifest.models.items()
-            if spec.ood is not None and (distance := distances.get(key)) is not None
-        ),
     )
 
 

@@ -1,7 +1,6 @@
 """The endpoint /screen, which is the MCP tool too: image file and target sensitivity -> JSON and
 both maps."""
 
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from mel_demo.ui import case
 from mel_demo.ui.case import SHOWN_MODELS, Setting
 from mel_demo.ui.queueing import of_models
 from mel_demo.ui.stubless import with_tools
+from mel_demo.ui.turns import Turns
 from mel_demo.ui.upload import image_input, keep_picture
 
 ABOUT = (
@@ -33,9 +33,8 @@ ABOUT = (
 )
 
 
-def add_screen(screener: Screener, turn: AbstractContextManager) -> None:
-    """The endpoint, inside an open gr.Blocks; its components show nowhere. ``turn``: held while
-    the models run."""
+def add_screen(screener: Screener, turns: Turns) -> None:
+    """The endpoint, inside an open gr.Blocks; its components show nowhere."""
 
     def screen(image: Path | bytes | None, target_sensitivity: float) -> tuple[Any, ...]:
         """What /screen and the MCP tool answer; a caller is told what is wrong with what it sent.
@@ -47,10 +46,10 @@ def add_screen(screener: Screener, turn: AbstractContextManager) -> None:
         """
         if image is None:
             raise gr.Error("No image was given: send one file.", print_exception=False)
-        with turn:
+        with turns.one() as alone:
             try:
                 setting = Setting(operating_point.check_target(target_sensitivity))
-                judged = case.judge(screener, image)
+                judged = case.judge(screener, image, alone)
             except MelDemoError as error:
                 raise gr.Error(str(error), print_exception=False) from error
             readings = case.read(screener, setting)

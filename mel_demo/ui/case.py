@@ -93,10 +93,10 @@ class Judged:
         return self.screening.refused and not self.insisted
 
 
-def judge(screener: Screener, source: Path | bytes) -> Judged:
-    """Open and screen with all models. Raises the ImageError family."""
+def judge(screener: Screener, source: Path | bytes, on_two: bool = False) -> Judged:
+    """Open and screen with all models, as ``Screener.screen``. Raises the ImageError family."""
     start = time.perf_counter()
-    screening = screener.screen(*read_image(source))
+    screening = screener.screen(*read_image(source), on_two)
     screening = replace(screening, image=shrink(screening.image, LONGEST_SHOWN))
     return Judged(screening, (time.perf_counter() - start) * 1000)
 

@@ -7,7 +7,6 @@ with the parts that it changes and no others: Gradio builds anew what it is told
 
 import functools
 import re
-import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +19,6 @@ from mel_demo.decision import operating_point
 from mel_demo.decision.operating_point import DEFAULT_TARGET
 from mel_demo.decision.prevalence import DEFAULT_PREVALENCE
 from mel_demo.errors import MelDemoError
-from mel_demo.inference import cores
 from mel_demo.screening import Screener
 from mel_demo.texts import LANGUAGES, Texts, catalogue
 from mel_demo.ui import at_once, case, controls, scripts, stubless, verdict, view
@@ -30,6 +28,7 @@ from mel_demo.ui.drawings import EXAMPLES
 from mel_demo.ui.layout import PRESETS, Layout
 from mel_demo.ui.many import Many
 from mel_demo.ui.queueing import close_to_strangers, of_models, tune
+from mel_demo.ui.turns import Turns
 
 TITLE = catalogue(LANGUAGES[0])["title"]
 FILES_SECONDS, SESSION_SECONDS = 600, 3600
@@ -58,8 +57,7 @@ class Page:
         self.parts: dict[str, Any] = {}
         self._of_setting = functools.lru_cache(SETTINGS_KEPT)(self._draw_setting)
         self._of_language = functools.lru_cache(len(LANGUAGES))(self._draw_language)
-        # More at a time than there are cores would only need the memory of more.
-        self._turn = threading.BoundedSemaphore(cores())
+        self._turns = Turns()
 
     def build(self) -> gr.Blocks:
         """Components and events; nothing is launched."""
@@ -80,7 +78,7 @@ class Page:
             first = {name: start[name] for name in FIRST}
             self.parts = Layout(first, SESSION_SECONDS, offers, self.many).parts
             self._listen(blocks, load, costs, answer, image)
-            add_screen(self.screener, self._turn)
+            add_screen(self.screener, self._turns)
         tune(blocks)
         close_to_strangers(blocks)
         at_once.install(blocks)
@@ -112,10 +110,10 @@ class Page:
         """Judge a new image, or say why it cannot be judged; the setting stays either way."""
         t, setting = Texts(language), controls.setting(self.manifest, *values, index=index)
         judged, hero = None, verdict.empty(t)
-        with self._turn:
+        with self._turns.one() as alone:
             if source is not None:
                 try:
-                    judged = case.judge(self.screener, source).kept()
+                    judged = case.judge(self.screener, source, alone).kept()
                 except MelDemoError as error:
                     hero = verdict.problem(t, error)
             return {

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
-from mel_demo.findings import OF_FILES, Finding, findings, measure, working_image
+from mel_demo.findings import OF_FILES, Finding, findings, look, measure, working_image
 from mel_demo.manifest import Interval, Manifest, OutOfDistribution, Refused
 from mel_demo.screening import Screener
 from mel_demo.texts import LANGUAGES, Texts
@@ -30,7 +30,7 @@ def manifest(tiny_screener: Screener) -> Manifest:
 
 
 def codes(image: Image.Image, manifest: Manifest) -> list[str]:
-    return [finding.code for finding in findings(np.asarray(image), manifest, {})]
+    return [finding.code for finding in findings(look(np.asarray(image), manifest), manifest, {})]
 
 
 def blurred(image: Image.Image) -> Image.Image:
@@ -87,7 +87,8 @@ def test_what_was_degraded_is_noticed(
 
 
 def test_severities(manifest: Manifest) -> None:
-    found = {finding.code: finding for finding in findings(_all_wrong(), manifest, {})}
+    seen = findings(look(_all_wrong(), manifest), manifest, {})
+    found = {finding.code: finding for finding in seen}
     assert found["ink"].severity == "warning"
     assert found["hair"].severity == "info"
     assert "blue, green or violet" in found["ink"].text
@@ -141,7 +142,8 @@ def test_a_distance_above_the_threshold_refuses(
     reference = OutOfDistribution("m", "r", 1.7, {}, {"holdout": none}, {})
     student = replace(manifest.models["student"], ood=reference)
     refusing = replace(manifest, models=manifest.models | {"student": student})
-    found = list(findings(np.asarray(textured()), refusing, {"teacher": None, "student": distance}))
+    subject = look(np.asarray(textured()), refusing)
+    found = list(findings(subject, refusing, {"teacher": None, "student": distance}))
     assert [finding.code for finding in found] == (["not_dermoscopy"] if refused else [])
     if refused:
         assert found[0].severity == "refusal"
@@ -156,5 +158,5 @@ def test_a_share_is_written_as_the_language_does(language: str, share: str) -> N
 
 
 def test_every_language_says_every_finding(manifest: Manifest) -> None:
-    found = [*findings(_all_wrong(), manifest, {}), *OF_FILES.values()]
+    found = [*findings(look(_all_wrong(), manifest), manifest, {}), *OF_FILES.values()]
     assert all(finding.says(Texts(language)) for finding in found for language in LANGUAGES)

@@ -11,7 +11,8 @@ import pytest
 
 from mel_demo import inference
 from mel_demo.errors import ManifestError, WeightsError
-from mel_demo.screening import Screener, findings
+from mel_demo.findings import findings, look
+from mel_demo.screening import Screener
 from tests.support.lesions import draw_lesion
 from tests.support.tiny_weights import melanoma_probability
 
@@ -85,6 +86,19 @@ def test_models_that_want_it_otherwise_get_their_own(
     assert probability == pytest.approx(melanoma_probability(-0.5, 2), 1e-3)
 
 
+def test_on_two_cores_the_answer_is_the_same(refusing_weights: Path) -> None:
+    screener = Screener(refusing_weights, threads=1)
+    for seed in range(4):
+        rgb = np.asarray(draw_lesion("nv", seed=seed, size=(400, 300)))
+        one, two = screener.screen(rgb, ["deep_grey"]), screener.screen(rgb, ["deep_grey"], True)
+        assert two.findings == one.findings
+        assert list(two.predictions) == list(one.predictions)
+        for key, prediction in one.predictions.items():
+            assert two.predictions[key].probabilities == prediction.probabilities
+            assert two.predictions[key].distance == prediction.distance
+            assert (two.predictions[key].evidence == prediction.evidence).all()
+
+
 def test_threads_may_share_a_screener(tiny_screener: Screener) -> None:
     reds = list(range(0, 256, 15))
     images = [np.full((200, 200, 3), (red, 255 - red, 0), np.uint8) for red in reds]
@@ -116,7 +130,7 @@ def test_findings(tiny_screener: Screener, width: int, height: int, codes: list[
     rgb = np.asarray(draw_lesion("nv", size=(200, 150)).resize((width, height)))
     found = tiny_screener.screen(rgb).findings
     assert [finding.code for finding in found] == codes
-    assert found == tuple(findings(rgb, tiny_screener.manifest, {}))
+    assert found == tuple(findings(look(rgb, tiny_screener.manifest), tiny_screener.manifest, {}))
     for finding in found:
         assert finding.severity in ("info", "warning")
         assert finding.code == "no_lesion" or f"{width} x {height}" in finding.text
@@ -124,7 +138,7 @@ def test_findings(tiny_screener: Screener, width: int, height: int, codes: list[
 
 def test_the_elongated_finding_says_how_much_was_judged(tiny_screener: Screener) -> None:
     rgb = np.asarray(draw_lesion("nv", size=(720, 300)))
-    (finding,) = findings(rgb, tiny_screener.manifest, {})
+    (finding,) = findings(look(rgb, tiny_screener.manifest), tiny_screener.manifest, {})
     assert "50 %" in finding.text
 
 
