@@ -46,8 +46,8 @@ HERE = Path(__file__).parent
 SERVED, ALONE = "served", "networks alone"
 ONE_PASS, TWO_PASSES = "torch, one pass", "torch, two passes"
 EXPLAINED = {
-    SERVED: "mel_demo: ONNX Runtime, evidence map in the graph",
-    ALONE: "of that the two networks, which decoding, checks and drawing come on top of",
+    SERVED: "mel_demo: ONNX Runtime, evidence map in the graph, the teacher on a second core",
+    ALONE: "the two networks, one after the other, without decoding, checks and drawing",
     ONE_PASS: "torch, pytorch-grad-cam; probabilities from its own forward pass",
     TWO_PASSES: "torch, then pytorch-grad-cam, which runs the model again (its documented use)",
 }
