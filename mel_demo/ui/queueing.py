@@ -30,12 +30,12 @@ def tune(blocks: gr.Blocks) -> None:
     # After every event it would compute statistics of the last ten thousand, which nobody reads.
     queue.ANALYTICS_MAX_EVENTS = 1
     queue.ANAYLTICS_CACHE_FREQUENCY = 1_000_000_000
-    # Icons of two buttons that are not here; every file that comes or goes is compared with each.
-    _StaticFiles.clear()
 
 
 def close_to_strangers(blocks: gr.Blocks) -> None:
     """Events of the page answer to no name, and nothing tells where the server keeps files."""
+    # Icons of two buttons that are not here; every file that comes or goes is compared with each.
+    _StaticFiles.clear()
     for event in blocks.fns.values():
         if event.api_visibility == "private":
             event.api_name = None
