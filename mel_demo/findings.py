@@ -7,7 +7,7 @@ is only compared here. A ruler is not looked for: nothing was tried.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -101,8 +101,7 @@ class Measures:
 @dataclass(frozen=True)
 class Subject:
     """What a check looks at. ``judged``: the share of the image that is. ``size``: side of the
-    largest model's input. ``enlarged``: whether the judged part had to grow to the working size.
-    ``distances``: each with its reference, of the models that have said one."""
+    largest model's input. ``enlarged``: whether the judged part had to grow to the working size."""
 
     width: int
     height: int
@@ -110,7 +109,6 @@ class Subject:
     size: int
     enlarged: bool
     measures: Measures
-    distances: tuple[tuple[float, OutOfDistribution], ...] = ()
 
 
 def findings(
@@ -126,18 +124,14 @@ def findings(
     ``distances``: what the models say, by key; None of one that says none. ``remarks``: of
     ``images.Picture``.
     """
-    known = tuple(
-        (distance, spec.ood)
-        for key, spec in manifest.models.items()
-        if spec.ood is not None and (distance := distances.get(key)) is not None
-    )
-    subject = replace(subject, distances=known)
-    for check in CHECKS:
-        finding = check(subject)
-        if finding is not None:
-            yield finding
-            if finding.severity == "refusal":
+    for key, spec in manifest.models.items():
+        distance = distances.get(key)
+        if spec.ood is not None and distance is not None:
+            refusal = _not_dermoscopy(subject, distance, spec.ood)
+            if refusal is not None:
+                yield refusal
                 return
+    yield from (finding for check in CHECKS if (finding := check(subject)) is not None)
     yield from (OF_FILES[remark] for remark in remarks)
 
 
@@ -255,14 +249,15 @@ def _contrast(coarse: np.ndarray) -> float:
     return float(np.quantile(away, 0.99))
 
 
-def _not_dermoscopy(subject: Subject) -> Finding | None:
-    """By distance, or for want of any colour; only where a model's distance was measured."""
-    for distance, reference in subject.distances:
-        if subject.measures.colour < COLOURLESS:
-            return Finding("not_dermoscopy", "refusal", key="colourless")
-        if distance > reference.threshold:
-            values = {"distance": float(distance), "most": float(reference.threshold)}
-            return Finding("not_dermoscopy", "refusal", values)
+def _not_dermoscopy(
+    subject: Subject, distance: float, reference: OutOfDistribution
+) -> Finding | None:
+    """By a model's distance, or for want of any colour."""
+    if subject.measures.colour < COLOURLESS:
+        return Finding("not_dermoscopy", "refusal", key="colourless")
+    if distance > reference.threshold:
+        values = {"distance": float(distance), "most": float(reference.threshold)}
+        return Finding("not_dermoscopy", "refusal", values)
     return None
 
 
@@ -319,7 +314,6 @@ def _much_hair(subject: Subject) -> Finding | None:
 
 
 CHECKS: tuple[Callable[[Subject], Finding | None], ...] = (
-    _not_dermoscopy,
     _enlarged,
     _elongated,
     _blurred,
