@@ -6,7 +6,6 @@ model. Holds a few images at a time, however many there are.
 
 import itertools
 import os
-import stat
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -129,8 +128,6 @@ def judge(
         try:
             if isinstance(source, ImageError):
                 raise source
-            if isinstance(source, Path):
-                _check_file(source)
             group[number] = name, read_image(source)
         except (MelDemoError, MemoryError) as error:
             found[number] = sheet.failed(name, _words(error))
@@ -225,17 +222,3 @@ def _finds(earlier: Path, here: Path, named: bool, suffixes: Set[str]) -> bool:
     linked = any(parent.is_symlink() for parent in between)
     passed_over = hidden or linked or (named and here.suffix.lower() not in suffixes)
     return not passed_over
-
-
-def _check_file(path: Path) -> None:
-    """ImageError for what would never end, or is none: a named pipe, a device, a folder."""
-    try:
-        mode = path.stat().st_mode
-    except OSError as error:
-        raise ImageError(f"The file cannot be read ({error.strerror}): {path}.") from error
-    if stat.S_ISDIR(mode):
-        raise ImageError("The folder cannot be searched. You may need the right to read it.")
-    if not stat.S_ISREG(mode):
-        raise ImageError(
-            "It is no file but a pipe, a socket or a device. Copy what it gives into a file."
-        )

@@ -5,6 +5,7 @@ wrong with it becomes one ImageError with the way out. Knows Pillow and NumPy, a
 ``image_files``; it does not know what a lesion looks like (``findings`` has words about the image).
 """
 
+import stat
 from pathlib import Path
 
 import numpy as np
@@ -116,13 +117,26 @@ def shrink(rgb: np.ndarray, longest_side: int) -> np.ndarray:
 def _read(source: bytes | Path) -> bytes:
     if isinstance(source, bytes):
         data = source
-        check_bytes(len(data))
     else:
         try:
-            check_bytes(source.stat().st_size)
-            data = source.read_bytes()
+            about = source.stat()
+            _check_file(about.st_mode)
+            check_bytes(about.st_size)
+            with source.open("rb") as file:
+                data = file.read(MAX_BYTES + 1)  # not all files have the size that they say
         except OSError as error:
             raise ImageError(f"The file cannot be read ({error.strerror}): {source}.") from error
+    check_bytes(len(data))
     if not data:
         raise EmptyFileError("The file is empty (0 bytes). Choose another, or upload it again.")
     return data
+
+
+def _check_file(mode: int) -> None:
+    """ImageError for what would never end, or is none: a named pipe, a device, a folder."""
+    if stat.S_ISDIR(mode):
+        raise ImageError("It is a folder that cannot be read. You may need the right to search it.")
+    if not stat.S_ISREG(mode):
+        raise ImageError(
+            "It is no file but a pipe, a socket or a device. Copy what it gives into a file."
+        )

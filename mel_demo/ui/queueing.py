@@ -7,6 +7,7 @@ import gradio as gr
 from gradio.data_classes import _StaticFiles
 
 from mel_demo.inference import cores
+from mel_demo.ui.upload import not_uploaded
 
 MOST_QUEUED = 300
 """Uploads that wait; who comes then is told to try again."""
@@ -47,10 +48,7 @@ def close_to_strangers(blocks: gr.Blocks) -> None:
             return await preprocess(*given, **named)
         except gr.Error:  # a ValueError, with words of our own
             raise
-        except (ValueError, OSError) as error:
-            raise gr.Error(
-                "The file was not uploaded to this server. Upload it first, or send a data URL.",
-                print_exception=False,
-            ) from error
+        except (AttributeError, TypeError, ValueError, OSError) as error:  # of whatever form
+            raise not_uploaded() from error
 
     blocks.preprocess_data = checked  # type: ignore[method-assign]

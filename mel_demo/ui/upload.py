@@ -34,6 +34,14 @@ def image_input(**options: Any) -> gr.Image:
     return component
 
 
+def not_uploaded() -> gr.Error:
+    """What answers a file that is none of the visitors'."""
+    return gr.Error(
+        "The file was not uploaded to this server. Upload it first, or send a data URL.",
+        print_exception=False,
+    )
+
+
 def _not_fetched() -> gr.Error:
     return gr.Error(
         "A picture is not fetched from an address. Send the file itself, or a data URL of it.",
@@ -46,7 +54,14 @@ def _file_of(payload: Any) -> Path | bytes | None:
     if payload is None:
         return None
     if payload.path:
-        return Path(payload.path)
+        # Gradio itself asks only of what calls itself a file, by its "meta".
+        try:
+            path = Path(payload.path).resolve()
+        except (OSError, ValueError) as error:
+            raise not_uploaded() from error
+        if not path.is_relative_to(Path(get_upload_folder()).resolve()):
+            raise not_uploaded()
+        return path
     if payload.url and not payload.url.startswith("data:"):
         raise _not_fetched()
     try:

@@ -246,12 +246,28 @@ def post_raw(app, image) -> str:
         return answer.read().decode()
 
 
-@pytest.mark.parametrize("path", ["secret", "weights/manifest.json", "/etc/passwd"])
-def test_files_of_the_server_are_not_judged(app, tmp_path, path):
+# Gradio looks after files that call themselves so by "meta", and after no others.
+@pytest.mark.parametrize(
+    "more",
+    [{"meta": {"_type": "gradio.FileData"}}, {}, {"meta": {"_type": "x"}}, {"meta": {}}],
+    ids=["as Gradio's client", "without meta", "of another kind", "with empty meta"],
+)
+@pytest.mark.parametrize(
+    "path",
+    ["secret", "weights/manifest.json", "/etc/passwd", "/tmp", "/dev/zero", "no such", "a\0b"],
+)
+def test_files_of_the_server_are_not_judged(app, tmp_path, path, more):
     if path == "secret":
         draw_lesion().save(tmp_path / "secret.png")
         path = str(tmp_path / "secret.png")
-    answer = post_raw(app, {"path": path, "meta": {"_type": "gradio.FileData"}})
+    answer = post_raw(app, {"path": path} | more)
+    assert "event: error" in answer
+    assert "was not uploaded" in answer
+
+
+@pytest.mark.parametrize("image", [{"path": "x.jpg", "meta": "gradio.FileData"}, "x.jpg", 7, []])
+def test_what_is_no_file_at_all_is_refused_in_words(app, image):
+    answer = post_raw(app, image)
     assert "event: error" in answer
     assert "was not uploaded" in answer
 

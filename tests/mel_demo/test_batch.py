@@ -71,7 +71,7 @@ def test_what_is_named_twice_comes_once_and_what_is_named_always_comes(tmp_path:
     [
         ("pipe", "no file but a pipe"),
         ("dangling", "No such file"),
-        ("folder", "cannot be searched"),
+        ("folder", "folder that cannot be read"),
     ],
 )
 def test_what_is_no_file_is_a_row_and_never_waited_for(
