@@ -17,8 +17,9 @@ demo: $(VENV)/.serving
 phone: $(VENV)/.serving
 	$(BIN)/python -m mel_demo phone --output build/phone
 
+# In two processes: no more, or the servers and browsers of tests wait for each other.
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 check: $(VENV)/.training
 	$(BIN)/ruff check .

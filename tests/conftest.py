@@ -18,12 +18,17 @@ from tests.support.tiny_weights import write_tiny_weights
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+TRAINING = Path(__file__).with_name("training")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what uses the trained pair: it trains, whatever else it does. Skip what no browser can
-    be had for; in CI it runs, and fails."""
+    be had for; in CI it runs, and fails. Of several processes one trains, once for all of its
+    tests, and the others have a file at a time."""
     needed = None if os.environ.get("CI") else missing()
     for item in items:
+        trains = item.path.is_relative_to(TRAINING)
+        item.add_marker(pytest.mark.xdist_group("training" if trains else item.path.stem))
         if needed and item.get_closest_marker("browser"):
             item.add_marker(pytest.mark.skip(needed))
         if "tiny_training" in getattr(item, "fixturenames", ()):
