@@ -82,20 +82,15 @@ def decode(
         raise _unreadable(data) from error
     with image:
         check_size(image.width, image.height, image.format)
-        watch = None
-        if markers is not None:
-            factor = reduction(image)
-            if factor > 1:
-                image.draft(image.mode, (image.width // factor, image.height // factor))
-            watch = jpeg.watched(image, markers)
+        factor = reduction(image)
+        if markers is not None and factor > 1:
+            image.draft(image.mode, (image.width // factor, image.height // factor))
         try:
             image.load()
         except _BOMB as error:
             raise far_too_large() from error
         except _DECODE_ERRORS as error:
             raise TruncatedImageError(_DAMAGED) from error
-        if watch is not None and watch.early:
-            raise _damaged_jpeg("some of its data was not needed for the picture")
         return convert(image, markers, code_points, profile)
 
 
@@ -108,6 +103,8 @@ def _check(data: bytes, markers: jpeg.Jpeg | None) -> Sequence[int] | None:
         jpeg.check(markers)
         if found := jpeg.damage(data, markers):
             raise _damaged_jpeg(found)
+        if jpeg.warning(data, markers):
+            raise _damaged_jpeg("some of its data makes no sense")
     elif data.startswith(png.SIGNATURE):
         return png.check(data)
     elif data.startswith(tiff.MAGIC):
