@@ -41,7 +41,7 @@ def read_image(source: bytes | Path) -> Picture:
     Colours are converted from what the file declares (ICC profile, PNG's and AVIF's code points,
     EXIF), orientation is applied, alpha composited on white; grey, palette, CMYK and 1-bit images
     are converted as Pillow does; 16- and 32-bit grey is scaled to 8 bits (see ``_eight_bits``).
-    A picture of more than MAX_KEPT_PIXELS is reduced by a power of two.
+    A picture of more pixels than are kept (``limits.reduction``) is reduced by a power of two.
 
     Raises EmptyFileError, ImageTooLargeError (more than the limits of ``image_files.limits``,
     checked before decoding), NotAnImageError, TruncatedImageError (cut off or damaged), or

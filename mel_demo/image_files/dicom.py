@@ -7,6 +7,7 @@ shown, logged, put in an error or kept. Terms as in DICOM PS3.3.
 import io
 import logging
 import re
+import struct
 import warnings
 from typing import Any
 
@@ -33,6 +34,7 @@ _DEFLATED = "1.2.840.10008.1.2.1.99"
 """The whole of such a file would be inflated before anything of it is known."""
 _PIXELS = 0x7FE00010
 _PIXELS_STORED = (b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10")
+_MARKERS = 200  # bytes from a JPEG's beginning in which it says what its components are
 _COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR")
 
 
@@ -76,12 +78,21 @@ def first_frame(data: bytes) -> tuple[bytes | np.ndarray, bytes | None, int]:
         height, width = int(header.Rows), int(header.Columns)
         frames = int(header.get("NumberOfFrames") or 1)
         stored = bytes(header.PixelData)
+        used = int(header.get("BitsStored") or bits)
+        plain = (
+            not header.get("PixelRepresentation") and header.get("HighBit", used - 1) == used - 1
+        )
     except Exception:  # noqa: BLE001
         raise TruncatedImageError(_DAMAGED) from None
     check_size(width, height, "JPEG2000" if syntax in _JPEG_2000 else "TIFF")
     if colours not in _COLOURS or bits not in (8, 16):
         raise NotAnImageError(
             "The DICOM picture is not in colour. Use a colour picture taken with a dermatoscope."
+        )
+    if not plain or (syntax in _JPEG_2000 and colours.startswith("YBR_FULL")):
+        raise NotAnImageError(
+            "The DICOM picture stores its levels or colours in a way that cannot be read here. "
+            "Export it as JPEG."
         )
     if syntax == _RUN_LENGTHS:
         check_count("bytes of run lengths", len(stored), MAX_RUN_LENGTH_BYTES)
@@ -90,15 +101,19 @@ def first_frame(data: bytes) -> tuple[bytes | np.ndarray, bytes | None, int]:
     try:
         profile = _profile(header)
         if syntax in (*_BASELINE_JPEG, *_JPEG_2000):
-            return get_frame(stored, 0, number_of_frames=frames), profile, frames
+            frame = get_frame(stored, 0, number_of_frames=frames)
+            if syntax in _BASELINE_JPEG and colours == "RGB":
+                frame = _without_luma(frame)
+            return frame, profile, frames
         pixels = pixel_array(header, index=0)  # RGB also of luma and chroma
         if colours == "PALETTE COLOR":
             pixels = apply_color_lut(pixels, header)
-        depth = 16 if colours == "PALETTE COLOR" else int(header.get("BitsStored") or bits)
+            # Entries of 16 bits, which may hold levels of 8.
+            used = 16 if pixels.max() > 255 else 8
     except Exception:  # noqa: BLE001
         raise TruncatedImageError(_DAMAGED) from None
     if pixels.dtype != np.uint8:
-        pixels = np.clip(pixels.astype(np.int32) >> max(0, depth - 8), 0, 255).astype(np.uint8)
+        pixels = np.clip(pixels.astype(np.int32) >> max(0, used - 8), 0, 255).astype(np.uint8)
     if pixels.shape != (height, width, 3):
         raise TruncatedImageError(_DAMAGED)
     return np.ascontiguousarray(pixels), profile, frames
@@ -111,6 +126,17 @@ def _compressed(syntax: str) -> NotAnImageError:
         f"The DICOM picture is compressed in a way that cannot be read here{name}. Export it "
         "uncompressed, or as JPEG."
     )
+
+
+def _without_luma(frame: bytes) -> bytes:
+    """A JPEG of red, green and blue that says so; one that says anything itself is left alone.
+
+    By Adobe's marker, transform 0, as in ITU-T T.872, 6.5.3: without it three components mean luma
+    and chroma to a decoder.
+    """
+    says = any(name in frame[:_MARKERS] for name in (b"JFIF\0", b"Adobe"))
+    marker = b"\xff\xee" + struct.pack(">H5sHHHB", 14, b"Adobe", 100, 0, 0, 0)
+    return frame if says else frame[:2] + marker + frame[2:]
 
 
 def _profile(header: Any) -> bytes | None:

@@ -20,6 +20,8 @@ MAX_PIXELS_OF = {
 """For formats whose decoders are slow, or need several times the memory of the picture."""
 MAX_KEPT_PIXELS = 16_000_000
 """What a larger picture is reduced to while it is decoded; a model sees a fraction of it."""
+MAX_KEPT_CMYK_PIXELS = 4_000_000
+"""The same of four inks, whose profiles cost four times as much a pixel."""
 MAX_SCANS = 100
 """Of a progressive JPEG; encoders write 10, optimisers up to 30."""
 MAX_SAMPLES_VISITED = 500_000_000
@@ -79,8 +81,9 @@ def check_count(what: str, count: int, most: int) -> None:
 
 
 def reduction(image: Image.Image) -> int:
-    """By what power of two both sides shrink so that at most MAX_KEPT_PIXELS are kept."""
+    """By what power of two both sides shrink so that no more pixels are kept than may be."""
     factor = 1
-    while image.width * image.height > MAX_KEPT_PIXELS * factor**2:
+    most = MAX_KEPT_CMYK_PIXELS if image.mode == "CMYK" else MAX_KEPT_PIXELS
+    while image.width * image.height > most * factor**2:
         factor *= 2
     return factor

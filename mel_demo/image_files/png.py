@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from mel_demo.errors import TruncatedImageError
+from mel_demo.errors import NotAnImageError, TruncatedImageError
 from mel_demo.image_files import colour
 from mel_demo.image_files.limits import MAX_PARTS, check_count
 
@@ -44,8 +44,16 @@ def check(data: bytes) -> bytes | None:
 
 
 def conversion(image: Image.Image, code_points: Sequence[int] | None) -> colour.Conversion | None:
-    """What makes the picture sRGB, by chunks other than iCCP; None where those say nothing."""
+    """What makes the picture sRGB, by chunks other than iCCP; None where those say nothing.
+
+    Raises NotAnImageError of what is stored as video is.
+    """
     if code_points is not None:
+        if not code_points[3]:
+            raise NotAnImageError(
+                "The PNG is stored in the narrow range of video, which cannot be read here. Save "
+                "it as an ordinary PNG or JPEG."
+            )
         found = colour.by_code_points(code_points[0], code_points[1])
         if found is not None:
             return found

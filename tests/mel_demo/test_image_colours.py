@@ -224,6 +224,12 @@ def test_hdr_is_refused_in_words() -> None:
         open_image(data)
 
 
+def test_the_narrow_range_of_video_is_refused_in_words() -> None:
+    data = with_chunks(encode(PICTURE, "PNG"), (b"cICP", bytes((1, 13, 0, 0))))
+    with pytest.raises(NotAnImageError, match=r"narrow range.*Save it as an ordinary"):
+        open_image(data)
+
+
 def test_a_large_picture_is_converted_as_a_small_one() -> None:
     """In strips, and reduced."""
     icc = profile(P3)

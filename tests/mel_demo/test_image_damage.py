@@ -130,9 +130,7 @@ def test_a_jpeg_filled_up_to_a_round_length_is_whole(filling: bytes) -> None:
 
 
 @pytest.mark.parametrize("damage", [cut, dropped])
-@pytest.mark.parametrize(
-    "kind", [kind for kind in KINDS if kind != "restarts"]
-)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "restarts"])
 def test_a_jpeg_with_missing_data_and_an_end_marker_is_refused(
     kind: str, damage: Callable[[bytes], bytes]
 ) -> None:
@@ -403,6 +401,11 @@ def test_a_picture_of_many_megapixels_is_reduced_while_it_is_decoded(format: str
     assert rgb.shape == (2500, 3500, 3)
     small = np.asarray(Image.fromarray(rgb).resize(PICTURE.size, Image.Resampling.BOX))
     assert np.abs(small.astype(int) - RGB).mean() < 4
+
+
+def test_inks_are_reduced_further_for_their_profiles_cost_more() -> None:
+    data = encode(Image.new("CMYK", (2400, 2000)), "TIFF", compression="tiff_adobe_deflate")
+    assert open_image(data).shape == (1000, 1200, 3)
 
 
 def test_a_palette_of_many_megapixels_is_read() -> None:

@@ -125,6 +125,33 @@ def test_dicom_of_every_coding() -> None:
     assert np.abs(open_image(dicom(luma, colours="YBR_FULL")).astype(int) - RGB).max() <= 3
 
 
+def test_a_dicoms_red_green_and_blue_are_no_luma() -> None:
+    """A JPEG frame without a word of its own is what its header says."""
+    data = encode(PICTURE, "JPEG", quality=95, keep_rgb=True)
+    adobe = data.index(b"\xff\xee")
+    bare = bytearray(data[:adobe] + data[adobe + 16 :])
+    frame, scan = bare.index(b"\xff\xc0"), bare.index(b"\xff\xda")
+    for one in range(3):  # the numbers that luma and chroma have
+        bare[frame + 10 + 3 * one] = bare[scan + 5 + 2 * one] = one + 1
+    found = open_image(dicom([bytes(bare)], JPEG))
+    assert np.abs(found.astype(int) - RGB).max() < 30
+    assert (open_image(dicom([FIRST], JPEG)) == open_image(FIRST)).all()
+
+
+def test_a_palette_of_levels_in_wider_entries() -> None:
+    entries = {
+        f"{colour}PaletteColorLookupTable{part}": value
+        for at, colour in enumerate(("Red", "Green", "Blue"))
+        for part, value in (
+            ("Descriptor", [2, 0, 16]),
+            ("Data", np.array(([200, 60][at % 2], [150, 90][at % 2]), "<u2").tobytes()),
+        )
+    }
+    indices = np.zeros((1, *RGB.shape[:2]), np.uint8)
+    found = open_image(dicom(indices, colours="PALETTE COLOR", SamplesPerPixel=1, **entries))
+    assert (found == (200, 60, 200)).all()
+
+
 def _with_run_lengths() -> bytes:
     header = pytest.importorskip("pydicom").dcmread(io.BytesIO(dicom(RGB[None])))
     header.compress(RUNS)
@@ -176,6 +203,17 @@ REFUSED = {
         lambda: dicom(RGB[None], Rows=9000, Columns=9000),
         ImageTooLargeError,
         "81.0 meg",
+    ),
+    "signed levels": (lambda: dicom(RGB[None], PixelRepresentation=1), NotAnImageError, "levels"),
+    "shifted levels": (
+        lambda: dicom(RGB[None].astype("<u2"), BitsAllocated=16, BitsStored=12, HighBit=15),
+        NotAnImageError,
+        "levels",
+    ),
+    "luma in JPEG 2000": (
+        lambda: dicom([encode(PICTURE, "JPEG2000", no_jp2=True)], JPEG_2000, "YBR_FULL"),
+        NotAnImageError,
+        "colours",
     ),
     "short of pixels": (lambda: dicom(RGB[None, :9]), TruncatedImageError, "damaged"),
     "cut in the header": (lambda: dicom(RGB[None])[:300], TruncatedImageError, "damaged"),
