@@ -139,7 +139,7 @@ def screen(
         raise SettingError("--ray needs --output: Ray prints to stdout what befalls its nodes.")
     with _terminable(resumable=place is not None):
         work = _on_cluster(ray, paths, weights, workers) if ray else _here(paths, weights, workers)
-        with work as todo:
+        with work as todo, outputs.alone(place, kind):
             sheet = Sheet(todo.manifest, target_sensitivity)
             done = outputs.finished(place, kind, sheet, resume) if place else Finished()
             tally = Tally(before=len(done), left_out=todo.left_out)

@@ -1,21 +1,24 @@
 """Where rows go: standard output, a CSV or JSON Lines file, or Parquet parts in a folder.
 
 Rows are written image by image, as they come, so that a run that was stopped leaves whole rows and
-can be resumed. Never writes over an image, nor over what is no table of this program.
+can be resumed, by one run at a time. Never writes over an image, nor over what is no table of this
+program.
 """
 
+import errno
 import hashlib
 import io
 import os
 import sys
 from array import array
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from mel_demo import rows
 from mel_demo.errors import SettingError
@@ -32,7 +35,7 @@ class Format(StrEnum):
 
 
 ROWS_PER_PART = 3000
-_PART, _UNFINISHED = "part-*.parquet", ".part-*.tmp"
+_PART, _UNFINISHED, _LOCK = "part-*.parquet", ".part-*.tmp", ".lock"
 _WRITE = {Format.CSV: rows.to_csv, Format.JSONL: rows.to_json}
 _READ = {Format.CSV: rows.from_csv, Format.JSONL: rows.from_json}
 
@@ -78,12 +81,47 @@ def check(path: Path, kind: Format, inputs: Iterable[Path]) -> None:
             )
         strangers = [] if not path.exists() else set(path.iterdir()) - set(_parts(path))
         for stranger in strangers:
-            if not stranger.match(_UNFINISHED):
+            if not stranger.match(_UNFINISHED) and stranger.name != _LOCK:
                 raise SettingError(
                     f"{path} holds {stranger.name}, which is no part of a table. Name a new folder."
                 )
     elif path.is_dir():
         raise SettingError(f"{path} cannot be written: it is a folder. Name a file in it.")
+
+
+@contextmanager
+def alone(path: Path | None, kind: Format) -> Iterator[None]:
+    """As the only run that writes ``path``; a pipe, a device or None is nobody's.
+
+    Enter before ``finished``, leave after ``opened``. The lock is a hidden file beside the table,
+    or within a folder of parts; the system lets go of it with a process that is killed. Raises
+    SettingError where another run has it, or where it cannot be made.
+    """
+    if path is None or (path.exists() and not path.is_file() and not path.is_dir()):
+        yield
+        return
+    place = Path(os.path.realpath(path))
+    try:
+        place.parent.stat()  # FileLock would make the folder
+        if kind is Format.PARQUET:
+            place.mkdir(exist_ok=True)
+            lock = FileLock(place / _LOCK)
+        else:
+            lock = FileLock(place.with_name(f".{place.name}{_LOCK}"))
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise SettingError(
+            f"Another run is writing {path}. Wait for it, or name another --output."
+        ) from None
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    try:
+        yield
+    finally:
+        # Before the release: after it the file may be the next run's. (Windows removes it itself.)
+        with suppress(OSError):
+            os.unlink(lock.lock_file)
+        lock.release()
 
 
 def finished(path: Path, kind: Format, sheet: Sheet, resume: bool) -> Finished:
@@ -129,11 +167,15 @@ def opened(path: Path | None, kind: Format) -> Iterator[Output]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise SettingError(
-            f"{path or 'Standard output'} cannot be written ({error.strerror}). Name a file in a "
-            "folder that exists, that you may write to, and that has room. What was written stays "
-            "there, and --resume goes on with it."
-        ) from error
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path | None, error: OSError) -> SettingError:
+    return SettingError(
+        f"{path or 'Standard output'} cannot be written ({error.strerror}). Name a file in a "
+        "folder that exists, that you may write to, and that has room. What was written stays "
+        "there, and --resume goes on with it."
+    )
 
 
 def _open(path: Path | None, kind: Format) -> Output:
@@ -210,11 +252,15 @@ class _Parts:
         _, parquet = self._arrow()
         part = self._folder / f"part-{self._number:06}.parquet"
         unfinished = part.with_name(f".{part.stem}.tmp")
-        try:
-            parquet.write_table(table(self._rows), unfinished)
-            os.replace(unfinished, part)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        with unfinished.open("xb") as file:
+            try:
+                if part.exists():
+                    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), part)
+                parquet.write_table(table(self._rows), file)
+                file.close()
+                os.replace(unfinished, part)
+            finally:
+                unfinished.unlink(missing_ok=True)
         self._number, self._rows = self._number + 1, []
 
     @staticmethod

@@ -17,6 +17,7 @@ from typer.testing import CliRunner, Result
 
 from mel_demo import outputs, rows
 from mel_demo.cli import app
+from mel_demo.errors import SettingError
 from mel_demo.outputs import Finished, Format
 from mel_demo.rows import COLUMNS
 from tests.support.tiny_weights import write_tiny_weights
@@ -244,3 +245,59 @@ def test_a_signal_leaves_whole_rows_and_nothing_unfinished(
         assert all(part.suffix == ".parquet" for part in output.iterdir())
     else:
         assert output.read_bytes().endswith(b"\n")
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_one_run_at_a_time_writes_a_table_and_a_killed_one_blocks_nobody(
+    photos: Path, tmp_path: Path, tiny_weights: Path, kind: str
+) -> None:
+    picture = (photos / "0.png").read_bytes()
+    for extra in range(300):
+        (photos / f"x{extra}.png").write_bytes(picture)
+    output, link = tmp_path / f"scores.{kind}", tmp_path / f"link.{kind}"
+    link.symlink_to(output.name)
+    first = process(photos, tiny_weights, "-o", output)
+    try:
+        lock = output / ".lock" if kind == "parquet" else tmp_path / ".scores.csv.lock"
+        deadline = time.monotonic() + 60
+        while not (lock.exists() and output.exists()):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        first.send_signal(signal.SIGSTOP)
+        for more in ([], ["--resume"]):
+            for name in (output, link):
+                second = run(photos / "0.png", "-o", name, "--weights", tiny_weights, *more)
+                assert second.exit_code == 2
+                assert f"Another run is writing {name}. Wait for it" in second.stderr
+    finally:
+        first.kill()
+        first.communicate(timeout=60)
+    assert lock.exists()
+    last = run(photos / "0.png", "-o", output, "--resume", "--weights", tiny_weights)
+    assert last.exit_code == 0, last.stderr
+    assert not lock.exists()
+
+
+def test_a_pipe_needs_no_lock(photos: Path, tmp_path: Path, tiny_weights: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.csv")
+    reading = os.open(tmp_path / "pipe.csv", os.O_RDONLY | os.O_NONBLOCK)
+    with outputs.alone(tmp_path / "pipe.csv", Format.CSV):
+        result = run(photos / "0.png", "-o", tmp_path / "pipe.csv", "--weights", tiny_weights)
+    assert result.exit_code == 0, result.stderr
+    assert os.read(reading, 65536).count(b"\n") == 3
+    os.close(reading)
+    assert {path.name for path in tmp_path.iterdir()} == {"photos", "pipe.csv"}
+
+
+def test_a_part_never_replaces_another(tmp_path: Path) -> None:
+    part = tmp_path / "scores" / "part-000000.parquet"
+
+    def write() -> None:
+        with outputs.opened(part.parent, Format.PARQUET) as table:
+            part.write_bytes(b"another's")
+            table.add([dict.fromkeys(COLUMNS)])
+
+    with pytest.raises(SettingError, match="File exists"):
+        write()
+    assert part.read_bytes() == b"another's"
+    assert list(part.parent.iterdir()) == [part]
