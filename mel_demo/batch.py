@@ -60,9 +60,11 @@ class LeftOut:
 
 @dataclass
 class Tally:
-    """Images by what became of them; ``before``: those that a resumed table held already."""
+    """Images by what became of them; ``before``: those that a resumed table held already, of which
+    ``failed_before`` could not be judged."""
 
     before: int = 0
+    failed_before: int = 0
     images: int = 0
     failed: int = 0
     refused: int = 0
@@ -88,6 +90,11 @@ class Tally:
         if self.failed:
             yield (
                 f"{self.failed} of {self.images} files could not be judged: see the column 'error'."
+            )
+        if self.failed_before:
+            yield (
+                f"{self.failed_before} of the {self.before} images that were in the table could "
+                "not be judged: --retry takes their rows out and tries them again."
             )
 
 

@@ -96,6 +96,14 @@ def screen(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a table that was stopped.")
     ] = False,
+    retry: Annotated[
+        bool,
+        typer.Option(
+            "--retry",
+            help="As --resume, but take out the rows of files that could not be judged, and try "
+            "these again.",
+        ),
+    ] = False,
     target_sensitivity: Annotated[
         float,
         typer.Option(
@@ -122,13 +130,15 @@ def screen(
 ) -> None:
     """Judge images with all models: one row per image and model, written as they come.
 
-    Exit status: 0 every image was judged; 1 the table is complete, but some files could not be
-    judged; 2 the command, the weights or the output does not fit; 130 or 143 stopped by Ctrl+C or
-    SIGTERM, 141 by the reader of stdout. What was written stays, and --resume goes on with it.
+    Exit status: 0 every image in the table was judged; 1 the table is complete, but some files
+    could not be judged, in this run or before; 2 the command, the weights or the output does not
+    fit, or another run is writing it; 130 or 143 stopped by Ctrl+C or SIGTERM, 141 by the reader of
+    stdout. What was written stays, and --resume goes on with it.
     With --ray, images come in any order, from shared folders, s3://BUCKET/FOLDER or
     hf://datasets/USER/NAME, and .tar (WebDataset) and .parquet are archives of them.
     """
     operating_point.check_target(target_sensitivity)
+    resume = resume or retry
     kind = table_format or _format_of(output)
     place = Path(output) if output else None
     if place:
@@ -141,8 +151,8 @@ def screen(
         work = _on_cluster(ray, paths, weights, workers) if ray else _here(paths, weights, workers)
         with work as todo, outputs.alone(place, kind):
             sheet = Sheet(todo.manifest, target_sensitivity)
-            done = outputs.finished(place, kind, sheet, resume) if place else Finished()
-            tally = Tally(before=len(done), left_out=todo.left_out)
+            done = outputs.finished(place, kind, sheet, resume, retry) if place else Finished()
+            tally = Tally(len(done), done.failed, left_out=todo.left_out)
             with outputs.opened(place, kind) as table, _progress(not output) as progress:
                 total = None if progress.disable else todo.total()
                 task = progress.add_task("Screening", total=total, completed=len(done))
@@ -153,7 +163,7 @@ def screen(
                         progress.advance(task)
     for text in tally.remarks():
         typer.echo(text, err=True)
-    if tally.failed:
+    if tally.failed or tally.failed_before:
         raise typer.Exit(1)
 
 

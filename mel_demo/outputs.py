@@ -9,6 +9,7 @@ import errno
 import hashlib
 import io
 import os
+import shutil
 import sys
 from array import array
 from collections.abc import Callable, Iterable, Iterator
@@ -38,6 +39,7 @@ ROWS_PER_PART = 3000
 _PART, _UNFINISHED, _LOCK = "part-*.parquet", ".part-*.tmp", ".lock"
 _WRITE = {Format.CSV: rows.to_csv, Format.JSONL: rows.to_json}
 _READ = {Format.CSV: rows.from_csv, Format.JSONL: rows.from_json}
+_HEADER = {Format.CSV: rows.csv_header(), Format.JSONL: b"", Format.PARQUET: b""}
 
 
 class Output(Protocol):
@@ -51,9 +53,13 @@ class Output(Protocol):
 
 
 class Finished:
-    """Which images a table holds already: eight bytes each, as hashes of their names."""
+    """Which images a table holds already: eight bytes each, as hashes of their names.
 
-    def __init__(self, names: Iterable[str] = ()) -> None:
+    ``failed``: how many of them could not be judged.
+    """
+
+    def __init__(self, names: Iterable[str] = (), failed: int = 0) -> None:
+        self.failed = failed
         self._hashes = np.unique(np.array(array("Q", map(_hash, names)), np.uint64))
 
     def __len__(self) -> int:
@@ -124,32 +130,42 @@ def alone(path: Path | None, kind: Format) -> Iterator[None]:
         lock.release()
 
 
-def finished(path: Path, kind: Format, sheet: Sheet, resume: bool) -> Finished:
+def finished(path: Path, kind: Format, sheet: Sheet, resume: bool, retry: bool) -> Finished:
     """The images that ``path`` holds all rows of; a half-written end is cut off.
 
-    SettingError where it holds anything that is no table, a table that was written with other
-    columns, weights or target, or any table at all without ``resume``.
+    With ``retry`` the rows of files that could not be judged are taken out, and these are not
+    finished. SettingError where it holds anything that is no table, a table that was written with
+    other columns, weights or target, or any table at all without ``resume``.
     """
     parts = _parts(path) if kind is Format.PARQUET else []
     if not parts and not (path.is_file() and path.stat().st_size):
         if resume and path.exists() and not path.is_file() and not path.is_dir():
             raise SettingError(f"{path} is no file that can be read again: leave out --resume.")
         return Finished()
+    judged, failed, end = list[str](), list[str](), len(_HEADER[kind])
+    in_parts = ((row, 0) for part in parts for row in _rows_of_part(part, sheet))
     try:
-        if kind is Format.PARQUET:
-            names = [name for part in parts for name in _names_in_part(part, sheet)]
-        else:
-            end, names = _names_in_lines(path, kind, sheet)
+        for row, after in in_parts if parts else _images_in_lines(path, kind, sheet):
+            (judged if row["error"] is None else failed).append(row["image"])
+            end = after
     except SettingError as error:
         raise SettingError(f"{path} cannot be gone on with. {error}") from None
+    done = Finished(judged + failed, len(failed))
     if not resume:
         raise SettingError(
-            f"{path} holds a table of {len(names)} images already. Go on with it by --resume, "
+            f"{path} holds a table of {len(done)} images already. Go on with it by --resume, "
             "remove it, or name another --output."
         )
-    if kind is not Format.PARQUET:
-        os.truncate(path, end)
-    return Finished(names)
+    try:
+        if kind is not Format.PARQUET:
+            os.truncate(path, end)
+        if retry and failed:
+            for file in parts or [Path(os.path.realpath(path))]:
+                _take_out_failed(file, kind)
+            return Finished(judged)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    return done
 
 
 @contextmanager
@@ -295,7 +311,8 @@ def _parts(folder: Path) -> list[Path]:
     return sorted(part for part in folder.glob(_PART) if part.stem.partition("-")[2].isdigit())
 
 
-def _names_in_part(part: Path, sheet: Sheet) -> Iterator[str]:
+def _rows_of_part(part: Path, sheet: Sheet) -> Iterator[Row]:
+    """Their columns "image" and "error"."""
     _, parquet = _Parts._arrow()
     import pyarrow
 
@@ -305,30 +322,51 @@ def _names_in_part(part: Path, sheet: Sheet) -> Iterator[str]:
         raise SettingError(f"{part.name} is no Parquet file ({error}).") from error
     if file.schema_arrow.names != list(COLUMNS):
         raise SettingError("It has other columns.")
-    for batch in file.iter_batches(columns=["image", "target_sensitivity", "weights"]):
+    columns = ["image", "error", "target_sensitivity", "weights"]
+    for batch in file.iter_batches(columns=columns):
         for row in batch.to_pylist():
             sheet.check(row)
-            yield row["image"]
+            yield row
 
 
-def _names_in_lines(path: Path, kind: Format, sheet: Sheet) -> tuple[int, list[str]]:
-    """Where the last whole image ends, in bytes, and the names of all images up to there."""
-    names: list[str] = []
+def _images_in_lines(path: Path, kind: Format, sheet: Sheet) -> Iterator[tuple[Row, int]]:
+    """The last row of every whole image, and where it ends, in bytes."""
+    header = _HEADER[kind]
     with path.open("rb") as file:
-        header = rows.csv_header() if kind is Format.CSV else b""
         if file.read(len(header)) != header:
             raise SettingError("It is no table of this program, or one with other columns.")
-        end, group = len(header), list[Row]()
-        for record, after in _records(file, kind, end):
+        group = list[Row]()
+        for record, after in _records(file, kind, len(header)):
             row = _read(_READ[kind], record)
             sheet.check(row)
             if group and row["image"] != group[0]["image"]:
                 raise SettingError(f"Rows of {group[0]['image']} are missing.")
             group.append(row)
             if sheet.whole(group):
-                names.append(row["image"])
-                end, group = after, []
-    return end, names
+                yield row, after
+                group = []
+
+
+def _take_out_failed(file: Path, kind: Format) -> None:
+    """Whole at any time: what is left is written beside the file, then put in its place."""
+    left = file.with_name(f".{file.name}.tmp")
+    try:
+        if kind is Format.PARQUET:
+            _, parquet = _Parts._arrow()
+            held = parquet.read_table(file)
+            if held["error"].null_count == len(held):
+                return
+            parquet.write_table(held.filter(held["error"].is_null()), left)
+        else:
+            with file.open("rb") as held, left.open("wb") as new:
+                new.write(held.read(len(_HEADER[kind])))
+                for record, _ in _records(held, kind, 0):
+                    if _READ[kind](record)["error"] is None:
+                        new.write(record)
+        shutil.copymode(file, left)
+        os.replace(left, file)
+    finally:
+        left.unlink(missing_ok=True)
 
 
 def _read(read: Callable[[bytes], Row], record: bytes) -> Row:

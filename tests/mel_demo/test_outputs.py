@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import errno
 import io
 import os
 import signal
@@ -97,6 +98,60 @@ def test_a_stopped_table_is_completed_to_the_same_rows(
     assert read(stopped, kind) == read(whole, kind)
     assert len({row["image"] for row in read(stopped, kind)}) == IMAGES
     assert list(read(stopped, kind)[0]) == list(COLUMNS)
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_what_failed_before_is_said_and_tried_again_when_asked(
+    photos: Path, tmp_path: Path, tiny_weights: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outputs, "ROWS_PER_PART", 4)
+    (photos / 'late,"\n.png').write_bytes(b"not copied yet")
+    output, whole = tmp_path / f"scores.{kind}", tmp_path / f"whole.{kind}"
+    assert run(photos, "-o", output, "--weights", tiny_weights).exit_code == 1
+    again = run(photos, "-o", output, "--resume", "--weights", tiny_weights)
+    assert again.exit_code == 1
+    assert "2 of the 8 images that were in the table could not be judged: --retry" in again.stderr
+
+    (photos / 'late,"\n.png').write_bytes((photos / "1.png").read_bytes())
+    again = run(photos, "-o", output, "--retry", "--weights", tiny_weights)
+    assert again.exit_code == 1
+    assert "6 images were in the table already, 2 were added." in again.stderr
+    assert "1 of 2 files could not be judged" in again.stderr
+    (photos / "broken.jpg").write_bytes((photos / "1.png").read_bytes())
+    again = run(photos, "-o", output, "--retry", "--weights", tiny_weights)
+    assert (again.exit_code, again.stderr) == (
+        0,
+        "7 images were in the table already, 1 were added.\n",
+    )
+    assert run(photos, "-o", whole, "--weights", tiny_weights).exit_code == 0
+    if kind == "csv":
+        assert sorted(output.read_bytes().splitlines()) == sorted(whole.read_bytes().splitlines())
+    else:
+        assert sorted(map(str, read(output, kind))) == sorted(map(str, read(whole, kind)))
+    assert {path.name for path in tmp_path.iterdir()} == {"photos", output.name, whole.name}
+
+
+def test_a_retry_that_cannot_write_leaves_the_table_as_it_was(
+    photos: Path, tmp_path: Path, tiny_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output, link = tmp_path / "scores.csv", tmp_path / "link.csv"
+    link.symlink_to(output.name)
+    run(photos, "-o", output, "--weights", tiny_weights)
+    before = output.read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", full)
+        result = run(photos, "-o", link, "--retry", "--weights", tiny_weights)
+    assert result.exit_code == 2
+    assert "cannot be written (No space left on device)" in result.stderr
+    assert output.read_bytes() == before
+    assert run(photos, "-o", link, "--retry", "--weights", tiny_weights).exit_code == 1
+    assert link.is_symlink()
+    assert len(output.read_bytes()) == len(before)
+    assert {path.name for path in tmp_path.iterdir()} == {"photos", "scores.csv", "link.csv"}
 
 
 def test_a_name_with_a_line_break_is_one_record(
