@@ -1,18 +1,18 @@
 """Where rows go: standard output, a CSV or JSON Lines file, or Parquet parts in a folder.
 
 Rows are written image by image, as they come, so that a run that was stopped leaves whole rows and
-can be resumed, by one run at a time. Never writes over an image, nor over what is no table of this
-program.
+can be resumed, by one at a time. Never writes over an image, nor what is no table of this program.
 """
 
 import errno
 import hashlib
 import io
 import os
+import re
 import shutil
 import sys
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
@@ -39,6 +39,11 @@ ROWS_PER_PART = 3000
 _PART, _UNFINISHED, _LOCK = "part-*.parquet", ".part-*.tmp", ".lock"
 _WRITE = {Format.CSV: rows.to_csv, Format.JSONL: rows.to_json}
 _READ = {Format.CSV: rows.from_csv, Format.JSONL: rows.from_json}
+_STRANGE = "It is no table of this program, or one with other columns."
+_SAVED = (
+    "It was saved by another program, such as a spreadsheet, which changes line ends or values. Go "
+    "on with a copy from before that, or name another --output."
+)
 _HEADER = {Format.CSV: rows.csv_header(), Format.JSONL: b"", Format.PARQUET: b""}
 
 
@@ -53,10 +58,8 @@ class Output(Protocol):
 
 
 class Finished:
-    """Which images a table holds already: eight bytes each, as hashes of their names.
-
-    ``failed``: how many of them could not be judged.
-    """
+    """Which images a table holds already: eight bytes each, as hashes of their names; how many of
+    them ``failed``."""
 
     def __init__(self, names: Iterable[str] = (), failed: int = 0) -> None:
         self.failed = failed
@@ -109,16 +112,13 @@ def alone(path: Path | None, kind: Format) -> Iterator[None]:
     place = Path(os.path.realpath(path))
     try:
         place.parent.stat()  # FileLock would make the folder
-        if kind is Format.PARQUET:
+        if in_folder := kind is Format.PARQUET:
             place.mkdir(exist_ok=True)
-            lock = FileLock(place / _LOCK)
-        else:
-            lock = FileLock(place.with_name(f".{place.name}{_LOCK}"))
+        lock = FileLock(place / _LOCK if in_folder else place.with_name(f".{place.name}{_LOCK}"))
         lock.acquire(timeout=0)
     except Timeout:
-        raise SettingError(
-            f"Another run is writing {path}. Wait for it, or name another --output."
-        ) from None
+        text = f"Another run is writing {path}. Wait for it, or name another --output."
+        raise SettingError(text) from None
     except OSError as error:
         raise _unwritable(path, error) from error
     try:
@@ -157,15 +157,15 @@ def finished(path: Path, kind: Format, sheet: Sheet, resume: bool, retry: bool) 
             "remove it, or name another --output."
         )
     try:
-        if kind is not Format.PARQUET:
+        if not parts:
             os.truncate(path, end)
-        if retry and failed:
-            for file in parts or [Path(os.path.realpath(path))]:
-                _take_out_failed(file, kind)
-            return Finished(judged)
+        if not (retry and failed):
+            return done
+        for file in parts or [Path(os.path.realpath(path))]:
+            _take_out_failed(file, kind)
+        return Finished(judged)
     except OSError as error:
         raise _unwritable(path, error) from error
-    return done
 
 
 @contextmanager
@@ -207,9 +207,8 @@ def _open(path: Path | None, kind: Format) -> Output:
 def _standard_output() -> "BinaryIO | _Terminal":
     if sys.stdout is None:
         raise SettingError("Standard output is closed. Name a file by --output.")
-    binary = sys.stdout.buffer
     # Without a buffer, nothing is left to fail when the interpreter ends.
-    file: BinaryIO = getattr(binary, "raw", binary)
+    file: BinaryIO = _raw(sys.stdout.buffer)
     if sys.stdout.isatty() and sys.stdout.encoding.lower() not in ("utf-8", "utf8"):
         return _Terminal(file, sys.stdout.encoding)
     return file
@@ -322,8 +321,7 @@ def _rows_of_part(part: Path, sheet: Sheet) -> Iterator[Row]:
         raise SettingError(f"{part.name} is no Parquet file ({error}).") from error
     if file.schema_arrow.names != list(COLUMNS):
         raise SettingError("It has other columns.")
-    columns = ["image", "error", "target_sensitivity", "weights"]
-    for batch in file.iter_batches(columns=columns):
+    for batch in file.iter_batches(columns=["image", "error", "target_sensitivity", "weights"]):
         for row in batch.to_pylist():
             sheet.check(row)
             yield row
@@ -334,10 +332,10 @@ def _images_in_lines(path: Path, kind: Format, sheet: Sheet) -> Iterator[tuple[R
     header = _HEADER[kind]
     with path.open("rb") as file:
         if file.read(len(header)) != header:
-            raise SettingError("It is no table of this program, or one with other columns.")
+            raise _strange_header(file)
         group = list[Row]()
         for record, after in _records(file, kind, len(header)):
-            row = _read(_READ[kind], record)
+            row = _read(kind, record)
             sheet.check(row)
             if group and row["image"] != group[0]["image"]:
                 raise SettingError(f"Rows of {group[0]['image']} are missing.")
@@ -369,13 +367,18 @@ def _take_out_failed(file: Path, kind: Format) -> None:
         left.unlink(missing_ok=True)
 
 
-def _read(read: Callable[[bytes], Row], record: bytes) -> Row:
+def _strange_header(file: BinaryIO) -> SettingError:
+    file.seek(0)
+    line = file.read(2000).decode(errors="replace").splitlines()[0]
+    return SettingError(_SAVED if re.findall(r"\w+", line) == list(COLUMNS) else _STRANGE)
+
+
+def _read(kind: Format, record: bytes) -> Row:
     try:
-        return read(record)
+        return _READ[kind](record)
     except ValueError as error:
-        raise SettingError(
-            f"It is no table of this program, or one with other columns ({error})."
-        ) from error
+        # A CSV file with the right first line was once ours.
+        raise SettingError(_SAVED if kind is Format.CSV else _STRANGE) from error
 
 
 def _records(file: BinaryIO, kind: Format, place: int) -> Iterator[tuple[bytes, int]]:

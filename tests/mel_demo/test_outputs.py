@@ -190,6 +190,30 @@ def test_what_was_written_otherwise_is_not_gone_on_with(
     assert says.get(other, "columns") in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (b"\n", b"\r\n"),
+        (b"\n", b"\r"),
+        (b",", b";"),
+        (b"image,", b"\xef\xbb\xbfimage,"),
+        (b"false", b"FALSE"),
+    ],
+)
+def test_a_table_that_a_spreadsheet_saved_is_called_that(
+    photos: Path, tmp_path: Path, tiny_weights: Path, ours: bytes, theirs: bytes
+) -> None:
+    output = tmp_path / "scores.csv"
+    run(photos, "-o", output, "--weights", tiny_weights)
+    saved = output.read_bytes().replace(ours, theirs)
+    assert saved != output.read_bytes()
+    output.write_bytes(saved)
+    result = run(photos, "-o", output, "--resume", "--weights", tiny_weights)
+    assert result.exit_code == 2
+    assert "saved by another program, such as a spreadsheet" in result.stderr
+    assert output.read_bytes() == saved
+
+
 def test_a_table_is_not_begun_again_without_a_word(
     photos: Path, tmp_path: Path, tiny_weights: Path
 ) -> None:
