@@ -137,6 +137,11 @@ def screen(
     With --ray, images come in any order, from shared folders, s3://BUCKET/FOLDER or
     hf://datasets/USER/NAME, and .tar (WebDataset) and .parquet are archives of them.
     """
+    if "" in (*paths, output, ray):
+        raise SettingError(
+            "A PATH, --output or --ray is empty: is a variable of the shell not set? The current "
+            "folder is called `.`."
+        )
     operating_point.check_target(target_sensitivity)
     resume = resume or retry
     kind = table_format or _format_of(output)

@@ -138,6 +138,10 @@ def test_the_weights_folder_may_come_from_the_environment(
         (["{folder}", "--output", "{empty}/no/x.csv"], "x.csv cannot be written (No such file"),
         (["{folder}", "--output", "{empty}"], "cannot be written: it is a folder"),
         ([], "Missing argument 'PATH"),
+        ([""], "A PATH, --output or --ray is empty"),
+        (["{folder}", ""], "A PATH, --output or --ray is empty"),
+        (["{folder}", "--output", ""], "A PATH, --output or --ray is empty"),
+        (["{folder}", "--output", "{empty}/x.csv", "--ray", ""], "--output or --ray is empty"),
     ],
 )
 def test_what_cannot_be_done_is_one_clear_line_and_exit_2(
