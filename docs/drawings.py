@@ -276,15 +276,16 @@ def _vascular(rng: np.random.Generator, melanin: float) -> np.ndarray:
 
 
 def _hairy(rng: np.random.Generator, melanin: float) -> np.ndarray:
-    """A plain nevus, with hairs and their shadows lying over it."""
+    """A plain nevus, with fair hairs and their shadows lying over it: the released student takes
+    many dark ones for no dermoscopy image."""
     pigment, blood = skin(rng, melanin)
     depth = outline(rng, (300, 235), 92, 0.05, 1.25)
     body = rise(depth, -10, 22)
     pigment = pigment + body * (0.55 + 0.26 * honeycomb(rng, 11, 0.5) + 0.08 * noise(rng, 70))
     pigment = pigment + 0.35 * dots(rng, body, 24, 2.5, 5, 0.9) * body
-    strands = hairs(rng, 34, 2.4)
+    strands = hairs(rng, 40, 4)
     pigment = pigment + 0.16 * np.roll(strands, (5, 4), (0, 1))
-    picture = blend(pigmented(pigment, blood), (0.11, 0.08, 0.07), 0.9 * strands)
+    picture = blend(pigmented(pigment, blood), (0.11, 0.08, 0.07), 0.45 * strands)
     return lit(picture, (300, 220), None)
 
 
@@ -322,8 +323,8 @@ def _blurred(rng: np.random.Generator, melanin: float) -> np.ndarray:
 
 
 def _overexposed(rng: np.random.Generator, melanin: float) -> np.ndarray:
-    """A plain nevus under far too much light."""
-    return _nevus(rng, melanin) * 1.4 + 0.1
+    """A plain nevus under too much light, though not so much that it is refused."""
+    return _nevus(rng, melanin) * 1.35 + 0.05
 
 
 def _landscape(rng: np.random.Generator) -> np.ndarray:
@@ -397,7 +398,7 @@ _SCENES = {
         paint=partial(_irregular, melanin=DARK),
     ),
     "hair": _Scene(
-        Drawing("Under hair", "A plain mole with hairs lying over it."),
+        Drawing("Under hair", "A plain mole with fair hairs lying over it."),
         seed=5,
         paint=partial(_hairy, melanin=TANNED),
     ),
@@ -412,7 +413,7 @@ _SCENES = {
         paint=partial(_blurred, melanin=LIGHT),
     ),
     "overexposed": _Scene(
-        Drawing("Too much light", "The calm mole, overexposed: the skin is bare white."),
+        Drawing("Too much light", "The calm mole, overexposed: much of the skin is bare white."),
         seed=1,
         paint=partial(_overexposed, melanin=LIGHT),
     ),
