@@ -70,10 +70,11 @@ def people(t: Texts, readings: Mapping[str, Reading], setting: Setting) -> Marku
 def strip(
     t: Texts, manifest: Manifest, readings: Mapping[str, Reading], setting: Setting
 ) -> Markup:
-    """All models at the same target sensitivity: what each yields, weighs and takes."""
+    """All models at the same setting: what each yields, weighs and takes."""
     rows = {}
     for key, reading in readings.items():
         spec = manifest.models[key]
+        found = spec.target(setting.looking_for).metrics.get(setting.source, {})
         values = predictive_values(reading.rates, reading.lesions, setting.prevalence)
         rows[key] = {
             "sensitivity_term": t.share(reading.rates.sensitivity),
@@ -81,6 +82,12 @@ def strip(
             "ppv_short": t.share(values.ppv),
             "size": t.megabytes(spec.bytes),
             "time": f"{t.decimal(spec.latency.milliseconds, 1)} ms",
-            "ece_short": t.measure(spec.target(setting.looking_for).metrics["holdout"]["ece"]),
+            "ece_short": t.measure(found["ece"]) if "ece" in found else t("not_defined"),
         }
-    return render("strip.html", t, rows=rows, prevalence=t.setting(setting.prevalence))
+    return render(
+        "strip.html",
+        t,
+        rows=rows,
+        prevalence=t.setting(setting.prevalence),
+        source=t(f"source_{setting.source}"),
+    )

@@ -4,6 +4,7 @@ import pickle
 import re
 from collections import Counter
 from html import escape, unescape
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
@@ -16,7 +17,8 @@ from mel_demo.inference import Model
 from mel_demo.manifest import CLASS_NAMES, MELANOMA, load_manifest
 from mel_demo.screening import Screener
 from mel_demo.texts import LANGUAGES, Texts
-from mel_demo.ui import costs, evidence, verdict
+from mel_demo.ui import case, costs, evidence, verdict
+from mel_demo.ui.case import Setting
 from mel_demo.ui.page import Page
 from tests.support.apart import write_weights_apart
 from tests.support.running import ROOT
@@ -63,6 +65,23 @@ def test_the_page_says_what_was_measured_of_the_released_maps(language):
         found = manifest.models[key].evidence.faithfulness
         share = t.share(found.methods[found.served]["energy_in_lesion"])
         assert all(share in unescape(html) for html in said)
+
+
+@pytest.fixture(scope="module")
+def released():
+    """The released manifest, and what all models do at a setting by it."""
+    manifest = load_manifest(ROOT / "weights")
+    return manifest, lambda setting: case.read(SimpleNamespace(manifest=manifest), setting)
+
+
+@pytest.mark.parametrize("source", ["holdout", "external"])
+def test_the_table_of_all_models_shows_figures_of_the_chosen_images_alone(released, source):
+    manifest, read = released
+    setting = Setting(source=source)
+    table = flat(costs.strip(T, manifest, read(setting), setting))
+    for spec in manifest.models.values():
+        assert T.measure(spec.metrics[source]["ece"]) in table
+    assert T(f"source_{source}") in table
 
 
 def shown(page, source, percent=95, language="en"):
