@@ -32,7 +32,8 @@ class Summary:
     """What the page says of the image: headline, what to do next, severity (``kind``; "none" where
     nothing is to be relied on), the verdict and the setting. ``target``, ``prevalence``: 0..1.
     ``counts``, ``rates``, ``lesions``: by model key, of the images of ``source``; the report shows
-    these models in this order."""
+    these models in this order. ``melanomas_alone``: any skin cancer is looked for, and those images
+    hold none but melanomas."""
 
     title: str
     following: str
@@ -45,6 +46,7 @@ class Summary:
     counts: Mapping[str, Counts]
     rates: Mapping[str, Rates]
     lesions: Mapping[str, Lesions]
+    melanomas_alone: bool
 
 
 def report_html(

@@ -44,7 +44,10 @@ class Setting:
 
 @dataclass(frozen=True)
 class Reading:
-    """One model at a setting: its operating point, and what that did on the chosen images."""
+    """One model at a setting: its operating point, and what that did on the chosen images.
+
+    ``melanomas_alone``: any skin cancer is looked for, and those images hold none but melanomas.
+    """
 
     key: str
     point: OperatingPoint
@@ -52,6 +55,7 @@ class Reading:
     rates: Rates
     lesions: Lesions
     evidence: Evidence | None
+    melanomas_alone: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,11 +127,14 @@ def read(screener: Screener, setting: Setting) -> dict[str, Reading]:
         table, evidence = target.operating_table, target.evidence
         point = operating_point.choose(table, setting.target)
         counts, rates, lesions = point.row.holdout, point.row.holdout_rates, table.holdout_lesions
+        of_melanoma = spec.operating_table.rows[0].holdout
         elsewhere = point.row.external is not None and table.external_lesions is not None
         if setting.source == "external" and elsewhere:
             counts, rates = point.row.external, point.row.external_rates
             lesions = table.external_lesions
-        readings[key] = Reading(key, point, counts, rates, lesions, evidence)
+            of_melanoma = spec.operating_table.rows[0].external
+        alone = target is not spec and counts.melanomas == of_melanoma.melanomas
+        readings[key] = Reading(key, point, counts, rates, lesions, evidence, alone)
     return readings
 
 

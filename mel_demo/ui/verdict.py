@@ -234,7 +234,8 @@ def cards(
 def price(t: Texts, readings: Mapping[str, Reading], setting: Setting) -> Markup:
     """What the setting costs, a line a model."""
     shown = {key: readings[key].counts for key in SHOWN_MODELS}
-    return render("price.html", t, shown=shown, target=setting.looking_for)
+    alone = readings["teacher"].melanomas_alone
+    return render("price.html", t, shown=shown, target=setting.looking_for, alone=alone)
 
 
 def _uri(kind: str, content: bytes) -> str:

@@ -157,6 +157,7 @@ def report_of(t: Texts, screener: Screener, judged: Judged, setting: Setting) ->
             counts={key: readings[key].counts for key in SHOWN_MODELS},
             rates={key: readings[key].rates for key in SHOWN_MODELS},
             lesions={key: readings[key].lesions for key in SHOWN_MODELS},
+            melanomas_alone=readings["teacher"].melanomas_alone,
         ),
         datetime.now(UTC),
         t,

@@ -84,6 +84,18 @@ def test_the_table_of_all_models_shows_figures_of_the_chosen_images_alone(releas
     assert T(f"source_{source}") in table
 
 
+@pytest.mark.parametrize("source", ["holdout", "external"])
+@pytest.mark.parametrize("looking_for", ["melanoma", "skin_cancer"])
+def test_images_without_other_skin_cancer_are_called_so(released, looking_for, source):
+    """ISIC 2017 holds melanomas, seborrhoeic keratoses and nevi."""
+    _, read = released
+    setting = Setting(looking_for=looking_for, source=source)
+    readings = read(setting)
+    wanted = (looking_for, source) == ("skin_cancer", "external")
+    for html in (verdict.price(T, readings, setting), costs.measured(T, readings, setting)):
+        assert (T("melanomas_alone") in flat(html)) is wanted
+
+
 def shown(page, source, percent=95, language="en"):
     return page.on_image(source, language, MELANOMA, percent, 2)
 
