@@ -75,21 +75,26 @@ def _more_data(t: Texts, data: Data) -> str:
 
 
 def _elsewhere(t: Texts, manifest: Manifest) -> str:
-    """What images of other clinics say, where they were measured."""
-    found = {key: spec for key, spec in manifest.models.items() if "external" in spec.metrics}
-    if not found:
-        return ""
-    aside = next(iter(found.values())).data.external
-    return t(
-        "about_elsewhere_more",
-        images=t.count(aside.images),
-        name=aside.name,
-        melanomas=t.count(aside.melanomas),
-        measured="; ".join(
-            f"{t(f'role_{key}')} {t.measure(spec.metrics['external']['roc_auc'])}"
-            for key, spec in found.items()
-        ),
-    )
+    """What images of other clinics say, a sentence a data set that was measured."""
+    sentences = []
+    for split in ("external", "archive"):
+        found = {key: spec for key, spec in manifest.models.items() if split in spec.metrics}
+        if not found:
+            continue
+        aside = getattr(next(iter(found.values())).data, split)
+        sentences.append(
+            t(
+                "about_elsewhere_more",
+                images=t.count(aside.images),
+                name=aside.name,
+                melanomas=t.count(aside.melanomas),
+                measured="; ".join(
+                    f"{t(f'role_{key}')} {t.measure(spec.metrics[split]['roc_auc'])}"
+                    for key, spec in found.items()
+                ),
+            )
+        )
+    return " ".join(sentences)
 
 
 def _calibration(t: Texts, manifest: Manifest) -> str:

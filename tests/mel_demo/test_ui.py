@@ -18,6 +18,7 @@ from mel_demo.manifest import CLASS_NAMES, MELANOMA, load_manifest
 from mel_demo.screening import Screener
 from mel_demo.texts import LANGUAGES, Texts
 from mel_demo.ui import case, costs, evidence, verdict
+from mel_demo.ui.about import about
 from mel_demo.ui.case import Setting
 from mel_demo.ui.page import Page
 from tests.support.apart import write_weights_apart
@@ -94,6 +95,14 @@ def test_images_without_other_skin_cancer_are_called_so(released, looking_for, s
     wanted = (looking_for, source) == ("skin_cancer", "external")
     for html in (verdict.price(T, readings, setting), costs.measured(T, readings, setting)):
         assert (T("melanomas_alone") in flat(html)) is wanted
+
+
+def test_about_says_what_all_images_from_elsewhere_say(released):
+    manifest, _ = released
+    said = flat(about(T, manifest))
+    for spec in manifest.models.values():
+        for split in ("external", "archive"):
+            assert T.measure(spec.metrics[split]["roc_auc"]) in said
 
 
 def shown(page, source, percent=95, language="en"):

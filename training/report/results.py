@@ -13,6 +13,8 @@ from training.words import megabytes, show
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 COMMAND = "python -m training results"
+_ELSEWHERE = {"external": "other clinics", "archive": "archive"}
+"""Splits of images from elsewhere, and the column of each."""
 
 
 def write_results(weights: Path, readme: Path, check: bool = False) -> bool:
@@ -43,8 +45,9 @@ def results_table(manifest: Manifest) -> str:
     """Markdown: one row a model, measured on holdout, with 95 % intervals; ends with a newline."""
     lines = [
         f"<!-- from the manifest, by `{COMMAND}`: do not edit -->",
-        "| model | ROC-AUC | other clinics | sensitivity | specificity | ECE | size | one image |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        f"| model | ROC-AUC | {' | '.join(_ELSEWHERE.values())} "
+        "| sensitivity | specificity | ECE | size | one image |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
         *(_row(spec) for spec in manifest.models.values()),
         "",
         _explained(manifest),
@@ -57,7 +60,10 @@ def _row(spec: ModelSpec) -> str:
     cells = [
         f"{spec.key.replace('_', ' ')}, {spec.architecture}",
         show(found["roc_auc"]),
-        show(spec.metrics["external"]["roc_auc"]) if "external" in spec.metrics else "not measured",
+        *(
+            show(spec.metrics[split]["roc_auc"]) if split in spec.metrics else "not measured"
+            for split in _ELSEWHERE
+        ),
         show(found["sensitivity_at_95"], percent=True),
         show(found["specificity_at_95"], percent=True),
         show(found["ece"]),
@@ -77,17 +83,29 @@ def _explained(manifest: Manifest) -> str:
         if agreed
         else ""
     )
-    aside = spec.data.external
-    elsewhere = (
-        f" Other clinics: ROC-AUC on {aside.images} images of {aside.name} "
-        f"({aside.melanomas} melanomas), which no training saw either."
-        if aside
-        else ""
-    )
+    elsewhere = "".join(_elsewhere(manifest, split) for split in _ELSEWHERE)
     return (
         f"Melanoma against the rest on the holdout split of {spec.data.name}: {counts.images} "
         f"images ({counts.melanomas} melanomas) of {lesions.melanoma + lesions.other} lesions that "
         "no training saw. Sensitivity and specificity at the 95 % setting, the largest threshold "
         "that catches at least 95 % of the validation melanomas; in brackets 95 % intervals by "
         f"bootstrap over lesions.{elsewhere}{agreement} Milliseconds: {spec.latency.note}."
+    )
+
+
+def _elsewhere(manifest: Manifest, split: str) -> str:
+    """What a column of ROC-AUC was measured on, and how many alarms the 95 % setting gives there:
+    a threshold does not carry over."""
+    measured = {key: spec for key, spec in manifest.models.items() if split in spec.metrics}
+    if not measured:
+        return ""
+    aside = getattr(next(iter(measured.values())).data, split)
+    alarms = ", ".join(
+        f"{key.replace('_', ' ')} {show(spec.metrics[split]['specificity_at_95'], percent=True)}"
+        for key, spec in measured.items()
+    )
+    return (
+        f" {_ELSEWHERE[split].capitalize()}: ROC-AUC on {aside.images} images of {aside.name} "
+        f"({aside.melanomas} melanomas), which no training saw either; specificity there at the "
+        f"same thresholds: {alarms}."
     )
