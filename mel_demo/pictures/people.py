@@ -28,8 +28,11 @@ _GROUPS = {
 }
 
 
-def people_svg(frequencies: Frequencies, t: Texts) -> str:
+def people_svg(frequencies: Frequencies, t: Texts, target: str) -> str:
     """An inline SVG of all people, row by row in the order of the legend below them.
+
+    ``target``: what was looked for (of ``manifest.TARGETS``). Whoever lacks it is not called
+    healthy: among those without melanoma some have another skin cancer.
 
     It is as wide as its place, up to 26 rem; its accessible name says all four numbers.
     """
@@ -41,12 +44,13 @@ def people_svg(frequencies: Frequencies, t: Texts) -> str:
         _path(group, [(_CELL / 2 + 1, bottom + _LINE * (line + 0.5))])
         + f'<text x="20" y="{bottom + _LINE * (line + 0.5):g}" dominant-baseline="central">'
         f'<tspan font-weight="700">{t.count(count)}</tspan> '
-        f"{escape(t(f'figure_people_{group}'))}</text>"
+        f"{escape(t(f'figure_people_{group}_{target}'))}</text>"
         for line, (group, count) in enumerate(counts.items())
     )
     name = escape(t("figure_people_title", people=t.count(frequencies.people))) + ": "
-    name += ", ".join(
-        f"{t.count(count)} {escape(t(f'figure_people_{group}'))}" for group, count in counts.items()
+    name += "; ".join(
+        f"{t.count(count)} {escape(t(f'figure_people_{group}_{target}'))}"
+        for group, count in counts.items()
     )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="people" role="img" aria-label="{name}" '

@@ -59,7 +59,7 @@ def people(t: Texts, readings: Mapping[str, Reading], setting: Setting) -> Marku
             {
                 "key": key,
                 "people": found,
-                "picture": Markup(people_svg(found, t)),
+                "picture": Markup(people_svg(found, t, setting.looking_for)),
                 "missed": t.decimal(found.expected_missed, digits),
                 "values": predictive_values(rates, reading.lesions, setting.prevalence),
             }

@@ -43,7 +43,7 @@ def luminance(colour: str) -> float:
     ],
 )
 def test_there_is_one_mark_a_person_in_a_cell_of_its_own(frequencies):
-    svg = people_svg(frequencies, Texts())
+    svg = people_svg(frequencies, Texts(), "melanoma")
     found = marks(svg)
     for group in GROUPS:
         assert len(found.get(group, [])) == getattr(frequencies, group)
@@ -55,21 +55,26 @@ def test_there_is_one_mark_a_person_in_a_cell_of_its_own(frequencies):
     assert len(svg) < 60_000
 
 
-def test_its_name_and_its_legend_say_all_four_numbers():
-    root = ElementTree.fromstring(people_svg(natural_frequencies(0.95, 0.6, 0.02), Texts()))
+@pytest.mark.parametrize(
+    ("target", "ill"), [("melanoma", "melanoma"), ("skin_cancer", "skin cancer")]
+)
+def test_its_name_and_its_legend_say_all_four_numbers(target, ill):
+    frequencies = natural_frequencies(0.95, 0.6, 0.02)
+    root = ElementTree.fromstring(people_svg(frequencies, Texts(), target))
     legend = ["".join(item.itertext()) for item in root.iter(f"{SVG}text")]
     assert legend == [
-        "19 ill and referred",
-        "1 ill and not referred",
-        "392 healthy and referred",
-        "588 healthy and not referred",
+        f"19 {ill}, referred",
+        f"1 {ill}, not referred",
+        f"392 no {ill}, referred",
+        f"588 no {ill}, not referred",
     ]
     assert root.get("role") == "img"
-    assert root.get("aria-label") == f"Of 1,000 people with a lesion: {', '.join(legend)}"
+    assert root.get("aria-label") == f"Of 1,000 people with a lesion: {'; '.join(legend)}"
 
 
 def test_the_groups_differ_in_shape_as_well_as_in_colour():
-    root = ElementTree.fromstring(people_svg(natural_frequencies(0.9, 0.5, 0.1), Texts()))
+    frequencies = natural_frequencies(0.9, 0.5, 0.1)
+    root = ElementTree.fromstring(people_svg(frequencies, Texts(), "melanoma"))
     paths = root.findall(f"{SVG}path")
     shapes = {
         (re.match(r"M[\d.]+ [\d.]+([^M]*)", path.get("d"))[1], path.get("stroke-width"))
