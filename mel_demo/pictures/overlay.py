@@ -23,6 +23,7 @@ FILL = 0.32
 _LINE, _EDGE = 0.9, 2.0
 _EDGE_COLOUR, _EDGE_OPACITY = (10, 14, 34), 0.5
 _DIMMED = 0.6
+_COUNTED = 128  # pixels a side on which ``coverage`` counts
 _FILLS = np.array([(0, 0, 0, 0), *((*colour, round(255 * FILL)) for colour in COLOURS)], np.uint8)
 
 
@@ -66,6 +67,19 @@ def bands(
     return drawn
 
 
+def coverage(evidence_map: np.ndarray, strength: float) -> tuple[int, float]:
+    """How many bands ``bands`` draws of a map, and the share (0..1) of the judged part in them."""
+    evidence = _spread(_shares(evidence_map), (_COUNTED, _COUNTED), strength)
+    count = sum(bool(evidence.max() >= level) for level in LEVELS)
+    return count, float((evidence >= LEVELS[0]).mean())
+
+
+def _spread(values: np.ndarray, size: tuple[int, int], strength: float) -> np.ndarray:
+    """Evidence (0..1) at each pixel of the judged part, of ``size``; ``values``: of ``_shares``."""
+    smooth = np.asarray(Image.fromarray(values).resize(size, Image.Resampling.BICUBIC))
+    return np.clip(smooth, 0, 1) * np.float32(strength)  # bicubic overshoots
+
+
 def _inside(
     evidence_map: np.ndarray, size: tuple[int, int], strength: float, scale: float
 ) -> np.ndarray:
@@ -74,8 +88,7 @@ def _inside(
     width, height = size
     if strength < LEVELS[0] or not values.any():  # most images: no band, and nothing to compute
         return np.zeros((height, width, 4), np.uint8)
-    smooth = np.asarray(Image.fromarray(values).resize(size, Image.Resampling.BICUBIC))
-    evidence = np.clip(smooth, 0, 1) * np.float32(strength)  # bicubic overshoots
+    evidence = _spread(values, size, strength)
     reached = [level for level in LEVELS if evidence.max() >= level]
     band = np.zeros(evidence.shape, np.uint8)
     for level in reached:

@@ -21,7 +21,7 @@ from mel_demo.manifest import (
     MapOverlap,
 )
 from mel_demo.pictures.markup import render
-from mel_demo.pictures.overlay import COLOURS
+from mel_demo.pictures.overlay import COLOURS, LEVELS, coverage, evidence_strength
 from mel_demo.texts import Texts
 from mel_demo.ui.case import SHOWN_MODELS
 
@@ -56,20 +56,17 @@ def place(evidence: np.ndarray) -> str:
 
 
 def _sentence(t: Texts, diagnosis: str, found: np.ndarray, probability: float) -> str:
-    if not found.any():
-        return t("map_empty", diagnosis=diagnosis)
-    strength = next(
-        word
-        for limit, word in ((0.5, "strong"), (0.1, "moderate"), (0.0, "faint"))
-        if probability >= limit
-    )
+    bands, part = coverage(found, evidence_strength(probability))
+    said = {"diagnosis": diagnosis, "probability": t.percent(probability)}
+    if not bands:
+        return t("map_calm" if found.any() else "map_empty", **said)
     return t(
         "map_says",
-        diagnosis=diagnosis,
         place=t(f"place_{place(found)}"),
-        part=t.percent((found > found.max() / 2).mean()),
-        strength=t(f"map_{strength}"),
-        probability=t.percent(probability),
+        part=t.percent(part),
+        bands=bands,
+        most=len(LEVELS),
+        **said,
     )
 
 

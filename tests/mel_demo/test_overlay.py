@@ -108,6 +108,19 @@ def test_a_picture_is_encoded_as_one_small_file(channels: int) -> None:
     assert len(file) < 40_000
 
 
+@pytest.mark.parametrize("probability", [0.001, 0.005, 0.033, 0.1, 0.3, 0.9])
+def test_what_is_said_of_a_map_is_what_is_drawn(probability: float) -> None:
+    strength = evidence_strength(probability)
+    evidence = hot(1, 2) + hot(3, 3, 0.5)
+    drawn = bands((256, 256), evidence, (0, 0, 256, 256), strength)
+    fills = {tuple(colour) for colour in drawn[..., :3].reshape(-1, 3).tolist()} & set(COLOURS)
+    count, share = overlays.coverage(evidence, strength)
+    assert count == len(fills)
+    # A contour reaches some pixels beyond its band.
+    assert 0 <= (drawn[..., 3] > 0).mean() - share < 0.03
+    assert overlays.coverage(0 * evidence, strength) == (0, 0.0)
+
+
 @pytest.mark.parametrize(("probability", "strength"), [(0, 0), (0.001, 0.1), (0.125, 0.5), (1, 1)])
 def test_evidence_strength(probability: float, strength: float) -> None:
     assert evidence_strength(probability) == pytest.approx(strength)

@@ -6,6 +6,7 @@ from collections import Counter
 from html import escape, unescape
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -103,6 +104,25 @@ def test_about_says_what_all_images_from_elsewhere_say(released):
     for spec in manifest.models.values():
         for split in ("external", "archive"):
             assert T.measure(spec.metrics[split]["roc_auc"]) in said
+
+
+@pytest.mark.parametrize(
+    ("probability", "peak", "says"),
+    [(0.004, 1, "map_calm"), (0.033, 0, "map_empty"), (0.033, 1, "1 of 4"), (0.9, 1, "4 of 4")],
+)
+def test_the_words_of_a_map_are_those_of_its_picture(probability, peak, says):
+    """Nothing is said of a place or a share where no band is drawn."""
+    maps = np.zeros((7, 5, 5), np.float32)
+    maps[MELANOMA, 2, 2] = peak
+    shares = [(1 - probability) / 6] * 7
+    shares[MELANOMA] = probability
+    found = SimpleNamespace(evidence=maps, probabilities=shares)
+    said = flat(evidence.captions(T, dict.fromkeys(BOTH, found), MELANOMA))
+    chance = T.percent(probability)
+    wanted = says if " of " in says else T(says, diagnosis="melanoma", probability=chance)
+    assert said.count(wanted) == len(BOTH)
+    assert ("cover about" in said) is (" of " in says)
+    assert chance in said
 
 
 def shown(page, source, percent=95, language="en"):
