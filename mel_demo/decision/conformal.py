@@ -12,11 +12,12 @@ percent; and approximately, as validation chose temperature and epoch too.
 """
 
 import math
+from bisect import bisect_left
 from dataclasses import dataclass
 from enum import StrEnum
 
 from mel_demo.decision.operating_point import check_target
-from mel_demo.manifest import Conformal, Counts, OperatingTable
+from mel_demo.manifest import Conformal, Scores
 
 # (1 - 0.9) / 2 is 0.04999999999999999: not one melanoma less.
 _ROUNDING = 1e-9
@@ -55,18 +56,14 @@ class Band:
 
 @dataclass(frozen=True)
 class BandCounts:
-    """What a band did on holdout images: each number is exact, or an upper bound if not ``exact``.
-
-    ``melanomas_cleared`` of ``melanomas`` lay below the band, ``others_referred`` of ``others``
-    above it, and ``uncertain`` of all ``images`` in it.
-    """
+    """What a band did: ``melanomas_cleared`` of ``melanomas`` images lay below it,
+    ``others_referred`` of ``others`` above it, and ``uncertain`` of all ``images`` in it."""
 
     melanomas_cleared: int
     melanomas: int
     others_referred: int
     others: int
     uncertain: int
-    exact: bool
 
     @property
     def images(self) -> int:
@@ -95,35 +92,14 @@ def band(conformal: Conformal, target_sensitivity: float, threshold: float) -> B
     )
 
 
-def measured(table: OperatingTable, band: Band) -> BandCounts:
-    """What ``band`` did on holdout, from the rows of the same model's operating table.
-
-    Where an edge lies between two rows, each number is read from the row that makes it larger:
-    melanomas cleared from the next row above ``low``, others referred from the next row below
-    ``high``, uncertain from the next row below ``low`` to the next one above ``high``.
-    """
-    below_low, above_low = _rows_around(table, band.low)
-    below_high, above_high = _rows_around(table, band.high)
+def measured(scores: Scores, band: Band) -> BandCounts:
+    """What ``band`` did on the images of ``scores``, which are kept to five decimals."""
+    both = (scores.positive, scores.negative)
+    to_low, to_high = ([bisect_left(part, edge) for part in both] for edge in (band.low, band.high))
     return BandCounts(
-        melanomas_cleared=above_low.fn,
-        melanomas=above_low.melanomas,
-        others_referred=below_high.fp,
-        others=above_low.others,
-        uncertain=(below_low.tp + below_low.fp) - (above_high.tp + above_high.fp),
-        exact=_same(below_low, above_low) and _same(below_high, above_high),
+        melanomas_cleared=to_low[0],
+        melanomas=len(scores.positive),
+        others_referred=len(scores.negative) - to_high[1],
+        others=len(scores.negative),
+        uncertain=sum(to_high) - sum(to_low),
     )
-
-
-def _same(one: Counts, other: Counts) -> bool:
-    return (one.tp, one.fp) == (other.tp, other.fp)
-
-
-def _rows_around(table: OperatingTable, threshold: float) -> tuple[Counts, Counts]:
-    """Holdout counts at the next threshold at or below, and at the next one at or above."""
-    first = table.rows[0].holdout
-    everyone = Counts(tp=first.melanomas, fp=first.others, fn=0, tn=0)
-    no_one = Counts(tp=0, fp=0, fn=first.melanomas, tn=first.others)
-    below = (row.holdout for row in table.rows if row.threshold <= threshold)
-    above = (row.holdout for row in reversed(table.rows) if row.threshold >= threshold)
-    # A threshold of 0 refers everyone, whatever the lowest row does.
-    return next(below, everyone), everyone if threshold == 0 else next(above, no_one)

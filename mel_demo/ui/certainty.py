@@ -24,7 +24,8 @@ def overlaps(
     setting: Setting,
     verdict: Verdict | None,
 ) -> Markup:
-    """A large score plot a model with its conformal band, and what that promises and did."""
+    """A large score plot a model with its conformal band, what that promises, and what it did where
+    the images' scores were measured."""
     shown = []
     for key in SHOWN_MODELS:
         point, evidence = readings[key].point, readings[key].evidence
@@ -33,15 +34,15 @@ def overlaps(
             continue
         band = conformal.band(evidence.conformal, point.target_sensitivity, point.threshold)
         close = close_calls(point.threshold)
-        table = manifest.models[key].target(setting.looking_for).operating_table
+        scores = (evidence.scores or {}).get("holdout")
         probability = verdict.calls[key].probability if verdict else None
         shown.append(
             {
                 "key": key,
                 "close": close,
-                "share_close": _share(evidence.scores, close),
+                "share_close": scores and _share(scores, close),
                 "band": band,
-                "counts": conformal.measured(table, band),
+                "counts": scores and conformal.measured(scores, band),
                 "plot": score_svg(
                     t,
                     key,
@@ -56,9 +57,7 @@ def overlaps(
     return render("overlaps.html", t, shown=shown)
 
 
-def _share(scores: dict[str, Scores] | None, edges: tuple[float, float]) -> float | None:
-    """Of holdout's images between two probabilities, 0..1; None where scores were not measured."""
-    if not scores or "holdout" not in scores:
-        return None
-    measured = (*scores["holdout"].positive, *scores["holdout"].negative)
+def _share(scores: Scores, edges: tuple[float, float]) -> float:
+    """Of the images between two probabilities, 0..1."""
+    measured = (*scores.positive, *scores.negative)
     return sum(edges[0] <= score <= edges[1] for score in measured) / len(measured)
