@@ -50,7 +50,7 @@ def _points(t: Texts, manifest: Manifest) -> list[tuple[str, str]]:
         (
             t("about_start"),
             "; ".join(
-                f"{t(f'role_{key}')}: {model.training.init}"
+                f"{t(f'role_{key}')}: {_start(t, model.training.init)}"
                 for key, model in manifest.models.items()
             ),
         ),
@@ -64,6 +64,14 @@ def _points(t: Texts, manifest: Manifest) -> list[tuple[str, str]]:
         ),
         (t("about_citation"), HAM10000_CITATION if data.name == "HAM10000" else ""),
     ]
+
+
+def _start(t: Texts, init: str) -> str:
+    """What a model started from. Of a mean (`training average`) how many runs are in it, each of
+    which the record names with its SHA-256: their names say nothing outside."""
+    if "the mean of the weights of" not in init:
+        return init
+    return t("start_mean", count=init.count("(SHA-256"))
 
 
 def _more_data(t: Texts, data: Data) -> str:

@@ -106,6 +106,15 @@ def test_about_says_what_all_images_from_elsewhere_say(released):
             assert T.measure(spec.metrics[split]["roc_auc"]) in said
 
 
+def test_about_counts_the_runs_of_a_mean_in_place_of_their_names(released):
+    manifest, _ = released
+    said = flat(about(T, manifest))
+    assert "SHA-256" not in said
+    for key, spec in manifest.models.items():
+        runs = spec.training.init.count("(SHA-256")
+        assert f"{T(f'role_{key}')}: {T('start_mean', count=runs)}" in said
+
+
 @pytest.mark.parametrize(
     ("probability", "peak", "says"),
     [(0.004, 1, "map_calm"), (0.033, 0, "map_empty"), (0.033, 1, "1 of 4"), (0.9, 1, "4 of 4")],
