@@ -55,7 +55,8 @@ def joined(address: str, weights: str | None) -> Iterator[Manifest]:
         import ray.data
     except ImportError as error:
         raise SettingError(
-            "--ray needs the package Ray: `pip install 'mel-demo[ray]'`, here and on every node."
+            "--ray needs the package Ray: `pip install -e '.[ray]'` in a clone of mel_demo, here "
+            "and on every node."
         ) from error
     folder = hub.locate(weights).folder
     manifest = load_manifest(folder)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,14 @@ def test_make_targets_exist(target):
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\((?!http)([^)#]+)\)", README))))
 def test_links_lead_to_files_of_the_repository(link):
     assert (ROOT / link).exists()
+
+
+def test_what_is_to_be_installed_can_be():
+    """From the clone: no index has the package."""
+    assert "mel-demo[" not in README
+    known = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for extras in re.findall(r'pip install -e "\.\[([a-z,]+)\]"', README):
+        assert set(extras.split(",")) <= set(known)
 
 
 def test_the_two_commands_come_first():

@@ -142,7 +142,7 @@ def _unreadable(data: bytes) -> ImageError:
     if _is_heic(data) and "HEIF" not in Image.OPEN:
         return NotAnImageError(
             "The file is a HEIC photo (the iPhone's own format), which is read only where "
-            'pillow-heif is installed: pip install "mel-demo[heif]". Convert it to JPEG: share it '
+            "pillow-heif is installed: pip install pillow-heif. Convert it to JPEG: share it "
             "as JPEG, or set the camera to 'Most Compatible'."
         )
     if data.startswith(tiff.MAGIC):

@@ -188,7 +188,7 @@ def test_without_ray_it_is_said_what_to_install(tiny_weights: Path, tmp_path: Pa
         env=os.environ | {"PYTHONPATH": f"{without}:{os.environ.get('PYTHONPATH', '')}"},
     )  # fmt: skip
     assert done.returncode == 2
-    assert "pip install 'mel-demo[ray]'" in done.stderr
+    assert "pip install -e '.[ray]'" in done.stderr
     assert "Traceback" not in done.stderr
 
 
