@@ -57,7 +57,7 @@ def first_frame(data: bytes) -> tuple[bytes | np.ndarray, bytes | None, int]:
     except ImportError:
         raise NotAnImageError(
             "The file is a DICOM picture, which is read only where pydicom is installed: pip "
-            'install "mel-demo[dicom]". Or export it as JPEG.'
+            "install pydicom. Or export it as JPEG."
         ) from None
     # pydicom's log and its warnings quote values of the header.
     logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)

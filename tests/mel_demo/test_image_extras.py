@@ -51,7 +51,7 @@ HEIC_START = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
     ("data", "says"),
     [
         (HEIC_START, r"HEIC.*pip install pillow-heif.*Convert it to JPEG"),
-        (bytes(128) + b"DICM" + bytes(40), r"DICOM.*mel-demo\[dicom\].*export it as JPEG"),
+        (bytes(128) + b"DICM" + bytes(40), r"DICOM.*pip install pydicom.*export it as JPEG"),
     ],
     ids=["HEIC", "DICOM"],
 )
