@@ -183,7 +183,14 @@ def test_a_line_is_looked_at_closer(chrome, app, files):
         choose(page, files)
         page.click("[aria-label='" + T("many_open", name="dark 0.png") + "']")
         page.wait_for_selector(".hero.now.refer")
+        held = []
+        page.route("**/gradio_api/upload*", lambda route: held.append(route))
         page.click("[aria-label='" + T("many_open", name="red 1.png") + "']")
+        page.wait_for_selector(".hero.now.empty", state="attached")
+        page.wait_for_timeout(500)
+        assert page.locator(".hero.judging").is_visible(), "the next image is on its way"
+        page.locator("#target input[type=range]").press("ArrowLeft")
+        held[0].continue_()
         page.wait_for_selector(".hero.now.disagree")
         assert len(table(page)) == len(files)
 

@@ -71,7 +71,10 @@
   });
 
   // Within a frame of the choice: that something happens, until the server has answered.
-  const judging = (on) => document.body.classList.toggle('is-judging', on);
+  const judging = (on) => {
+    document.body.classList.toggle('is-judging', on);
+    if (on) delete document.body.dataset.asked; // until it is asked about, see ASKED and JUDGED
+  };
   addEventListener('change', (event) => {
     if (event.target.matches?.('#upload input[type=file]')) judging(true);
   }, true);
@@ -88,7 +91,8 @@
     if (!now || now.outerHTML === hero) return;
     hero = now.outerHTML;
     const waited = document.body.classList.contains('is-judging');
-    const answered = !now.matches('.empty');
+    // Not by what is still said of the image before.
+    const answered = !now.matches('.empty') && (!waited || 'asked' in document.body.dataset);
     if (answered) judging(false);
     const verdict = '.refer, .no_referral, .disagree, .other_cancer, .insisted';
     document.body.classList.toggle('judged', now.matches(verdict));

@@ -55,13 +55,13 @@ ASKED = """(image, language, index, ...more) => {
 """What an image is judged at -> the same, noted for JUDGED."""
 
 JUDGED = """(...settings) => {
+  const { asked } = document.body.dataset;
+  if (asked === undefined) return;
   document.body.classList.remove('is-judging');
-  if (String(settings) !== document.body.dataset.asked) {
-    document.dispatchEvent(new Event('mel-again'));
-  }
+  if (String(settings) !== asked) document.dispatchEvent(new Event('mel-again'));
 }"""
 """The wait is over, also where the answer is none, or the same as before; where a control was moved
-meanwhile, the answer is asked for again."""
+meanwhile, the answer is asked for again. Not where another image is on its way (page.js)."""
 
 COPY = """async () => {
   const button = document.querySelector('#link');
