@@ -278,6 +278,7 @@ def test_a_session_that_the_server_has_forgotten_shows_nothing_of_it(chrome, mea
         page.route("**/run/predict*", of_another)
         page.locator("#target input[type=range]").press("Home")
         page.wait_for_selector(f".hero.forgotten:has-text('{T('forgotten')}')")
+        page.wait_for_selector("#report[disabled]")
         assert text(page, "#pictures") == ""
         assert page.locator("#start").is_visible()
 

@@ -211,6 +211,8 @@ class Page:
         """Nothing of an image that the server does not hold any more."""
         return {
             "hero": verdict.forgotten(t),
+            "insist": gr.update(visible=False),
+            "report": gr.update(interactive=False),
             **view.of_verdict(t, self.screener, None, setting),
             **view.of_image(t, self.screener, None, setting),
         }
@@ -227,7 +229,7 @@ class Page:
         # No control among them: no answer is to take it from under a hand that drags or types. And
         # no upload: an output is made anew by its class, without our own preprocess.
         part = self.parts
-        seen = ["session", "hero", "insist", "report", *answer, *image]
+        seen = ["hero", "insist", "report", *answer, *image]
         sliders = [part["slider"], part["prevalence"]]
         settings = [*sliders, part["looking_for"], part["source"]]
         language = part["language"]
@@ -237,13 +239,13 @@ class Page:
         redraw = {
             "fn": self._to_parts(self.on_setting),
             "inputs": [part["session"], part["shown"], language, *settings],
-            "outputs": self._named("hero", *costs, *answer, *image),
+            "outputs": self._named(*costs, *seen),
             **silent,
         }
         redraw_maps = {
             "fn": self._to_parts(self.on_class),
             "inputs": [part["session"], part["shown"], *image_inputs],
-            "outputs": self._named("hero", *answer, *image),
+            "outputs": self._named(*seen),
             **silent,
         }
         # In the browser, at once: an answer of the server would undo what a quick hand has set.
@@ -259,7 +261,7 @@ class Page:
         part["upload"].change(
             self._to_parts(self.on_image),
             inputs=[part["upload"], *image_inputs],
-            outputs=self._named("shown", *seen),
+            outputs=self._named("session", "shown", *seen),
             show_progress="hidden",
             js=scripts.ASKED,
             trigger_mode="always_last",
@@ -306,13 +308,13 @@ class Page:
         part["insist"].click(
             self._to_parts(self.on_insist),
             inputs=[part["session"], *image_inputs],
-            outputs=self._named(*seen),
+            outputs=self._named("session", *seen),
             **silent,
         )
         part["report"].click(
             self._to_parts(self.on_report),
             inputs=[part["session"], language, *settings],
-            outputs=self._named("hero", "document", *answer, *image),
+            outputs=self._named("document", *seen),
             **silent,
         ).then(fn=None, inputs=part["document"], js=scripts.SAVE, **quiet)
         part["link"].click(fn=None, js=scripts.COPY, **quiet)

@@ -308,7 +308,9 @@ ASKS = [
 @pytest.mark.parametrize("ask", ASKS)
 def test_a_forgotten_session_says_so_and_shows_nothing_of_the_image(page, ask):
     found = ask(page, None)
-    assert T("forgotten") in found["hero"]
+    assert T("forgotten_more") in found["hero"]
+    assert not found["report"]["interactive"]
+    assert not found["insist"]["visible"]
     assert found["pictures"] == found["maps"] == ""
     assert 'class="verdict"' not in found["cards"]
 
