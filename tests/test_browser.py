@@ -215,6 +215,8 @@ def test_states_follow_each_other_and_the_last_of_five_uploads_is_shown(chrome, 
     with visiting(chrome, measured, "desk") as page:
         assert T("empty_title") in text(page, "#hero")
         upload(page, plain / "bad.jpg", until=".hero.problem")
+        page.click(".hero.problem [data-another]")
+        page.wait_for_selector(".hero.empty")
         for name in ("black", "red", "black", "red"):
             page.set_input_files("#upload input[type=file]", plain / f"{name}.png")
         upload(page, plain / "blue.png", until=".hero.refused")
@@ -279,6 +281,8 @@ def test_a_session_that_the_server_has_forgotten_shows_nothing_of_it(chrome, mea
         page.locator("#target input[type=range]").press("Home")
         page.wait_for_selector(f".hero.forgotten:has-text('{T('forgotten')}')")
         page.wait_for_selector("#report[disabled]")
+        page.click(".hero.forgotten [data-another]")
+        page.wait_for_selector(".hero.empty")
         assert text(page, "#pictures") == ""
         assert page.locator("#start").is_visible()
 
