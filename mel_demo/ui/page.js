@@ -68,6 +68,7 @@
       judging(false);
       document.querySelector('#header')?.scrollIntoView();
     }
+    if (event.target.closest?.('[data-choose]')) document.querySelector('#upload input[type=file]')?.click();
   });
 
   // Within a frame of the choice: that something happens, until the server has answered.
