@@ -227,7 +227,9 @@ def test_states_follow_each_other_and_the_last_of_five_uploads_is_shown(chrome, 
         assert page.locator(".card.no_referral").count() == 0
 
 
-def test_the_first_screen_is_a_button(chrome, measured, plain):
+def test_the_first_screen_is_a_button_and_the_keyboard_goes_on_at_the_answer(
+    chrome, measured, plain
+):
     with visiting(chrome, measured, "phone", has_touch=True) as page:
         assert serious(page) == {}
         with page.expect_file_chooser():
@@ -236,7 +238,7 @@ def test_the_first_screen_is_a_button(chrome, measured, plain):
         with page.expect_file_chooser() as chosen:
             page.keyboard.press("Enter")
         chosen.value.set_files(plain / "black.png")
-        page.wait_for_selector(".hero.now.refer")
+        page.wait_for_selector(".hero.refer:focus")
 
 
 def test_while_it_is_judged_the_page_says_so_and_never_for_good(chrome, measured, plain):

@@ -85,6 +85,15 @@
     // What is there already is not judged again.
     if (drawing && !document.querySelector('#upload img')?.src.endsWith(`/${drawing}.jpg`)) judging(true);
   }, true);
+  // Who asked by keyboard goes on at the answer where the answer has hidden what had the focus.
+  let focused = null;
+  addEventListener('focusin', (event) => { focused = event.target; });
+  const regain = () => {
+    const lost = focused && !focused.getClientRects().length;
+    if (lost && [focused, document.body].includes(document.activeElement)) {
+      document.querySelector('#hero .hero.now')?.focus({ preventScroll: true });
+    }
+  };
   let hero = '';
   const follow = () => {
     if (document.querySelector('.toast-body.error')) judging(false);
@@ -97,6 +106,7 @@
     if (answered) judging(false);
     const verdict = '.refer, .no_referral, .disagree, .other_cancer, .insisted';
     document.body.classList.toggle('judged', now.matches(verdict));
+    setTimeout(regain, 100); // the rest of the answer comes after the hero
     if (waited && answered && innerWidth <= 640) now.scrollIntoView({ block: 'start' });
   };
   new MutationObserver(follow).observe(document, { childList: true, subtree: true, characterData: true });
