@@ -78,6 +78,9 @@ def test_verdict_prices_and_tabs_fit_and_agree_with_the_manifest(
     with visiting(chrome, measured, size, color_scheme=scheme, locale=language) as page:
         assert page.evaluate("document.documentElement.lang") == language
         assert page.title() == t("title")
+        assert page.eval_on_selector_all(
+            ".switch", "all => all.every(one => one.scrollWidth <= one.clientWidth)"
+        )
         upload(page, plain / "black.png")
         assert text(page, "#hero h2").startswith(t("refer_title"))
         box = page.locator("#hero h2").first.bounding_box()
