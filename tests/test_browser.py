@@ -235,6 +235,7 @@ def test_the_first_screen_is_a_button_and_the_keyboard_goes_on_at_the_answer(
 ):
     with visiting(chrome, measured, "phone", has_touch=True) as page:
         assert serious(page) == {}
+        assert "·" not in page.inner_text("footer[aria-label]")
         with page.expect_file_chooser():
             page.locator(".hero.empty").tap(position={"x": 60, "y": 90})
         page.locator(".hero.empty button").focus()
