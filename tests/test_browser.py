@@ -235,6 +235,10 @@ def test_the_first_screen_is_a_button_and_the_keyboard_goes_on_at_the_answer(
 ):
     with visiting(chrome, measured, "phone", has_touch=True) as page:
         assert serious(page) == {}
+        said = "getComputedStyle(document.querySelector('[data-testid=upload-text]'), '::after')"
+        assert page.evaluate(f"{said}.content") == f'"{T("upload_take")}"'
+        sources = "buttons => buttons.map(button => button.offsetHeight)"
+        assert min(page.eval_on_selector_all("#upload .source-selection button", sources)) >= 40
         assert "·" not in page.inner_text("footer[aria-label]")
         with page.expect_file_chooser():
             page.locator(".hero.empty").tap(position={"x": 60, "y": 90})
