@@ -78,6 +78,9 @@ def test_verdict_prices_and_tabs_fit_and_agree_with_the_manifest(
     with visiting(chrome, measured, size, color_scheme=scheme, locale=language) as page:
         assert page.evaluate("document.documentElement.lang") == language
         assert page.title() == t("title")
+        assert page.eval_on_selector_all(
+            ".switch", "all => all.every(one => one.scrollWidth <= one.clientWidth)"
+        )
         upload(page, plain / "black.png")
         assert text(page, "#hero h2").startswith(t("refer_title"))
         box = page.locator("#hero h2").first.bounding_box()
@@ -215,6 +218,8 @@ def test_states_follow_each_other_and_the_last_of_five_uploads_is_shown(chrome, 
     with visiting(chrome, measured, "desk") as page:
         assert T("empty_title") in text(page, "#hero")
         upload(page, plain / "bad.jpg", until=".hero.problem")
+        page.click(".hero.problem [data-another]")
+        page.wait_for_selector(".hero.empty")
         for name in ("black", "red", "black", "red"):
             page.set_input_files("#upload input[type=file]", plain / f"{name}.png")
         upload(page, plain / "blue.png", until=".hero.refused")
@@ -223,6 +228,25 @@ def test_states_follow_each_other_and_the_last_of_five_uploads_is_shown(chrome, 
         page.click("#insist")
         page.wait_for_selector(".hero.insisted")
         assert page.locator(".card.no_referral").count() == 0
+
+
+def test_the_first_screen_is_a_button_and_the_keyboard_goes_on_at_the_answer(
+    chrome, measured, plain
+):
+    with visiting(chrome, measured, "phone", has_touch=True) as page:
+        assert serious(page) == {}
+        said = "getComputedStyle(document.querySelector('[data-testid=upload-text]'), '::after')"
+        assert page.evaluate(f"{said}.content") == f'"{T("upload_take")}"'
+        sources = "buttons => buttons.map(button => button.offsetHeight)"
+        assert min(page.eval_on_selector_all("#upload .source-selection button", sources)) >= 40
+        assert "·" not in page.inner_text("footer[aria-label]")
+        with page.expect_file_chooser():
+            page.locator(".hero.empty").tap(position={"x": 60, "y": 90})
+        page.locator(".hero.empty button").focus()
+        with page.expect_file_chooser() as chosen:
+            page.keyboard.press("Enter")
+        chosen.value.set_files(plain / "black.png")
+        page.wait_for_selector(".hero.refer:focus")
 
 
 def test_while_it_is_judged_the_page_says_so_and_never_for_good(chrome, measured, plain):
@@ -278,6 +302,9 @@ def test_a_session_that_the_server_has_forgotten_shows_nothing_of_it(chrome, mea
         page.route("**/run/predict*", of_another)
         page.locator("#target input[type=range]").press("Home")
         page.wait_for_selector(f".hero.forgotten:has-text('{T('forgotten')}')")
+        page.wait_for_selector("#report[disabled]")
+        page.click(".hero.forgotten [data-another]")
+        page.wait_for_selector(".hero.empty")
         assert text(page, "#pictures") == ""
         assert page.locator("#start").is_visible()
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from mel_demo.texts import LANGUAGES, Texts
 from tests.support.apart import write_weights_apart
-from tests.support.browsing import open_page, serious
+from tests.support.browsing import open_page, serious, upload
 from tests.support.running import running_app
 
 pytestmark = pytest.mark.browser
@@ -129,6 +129,29 @@ def test_the_file_that_is_saved_holds_what_the_table_shows(chrome, app, files):
             assert row["error"] in shown[name] or row["refused"] == "true"
 
 
+def test_a_table_that_was_not_saved_does_not_go_unasked(chrome, app, files):
+    with tab(chrome, app) as page:
+        asked = []
+        page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+        choose(page, files[:2])
+        upload(page, next(path for path in files if path.name == "dark 0.png"))
+        page.click("[data-language=de]")
+        page.wait_for_timeout(2000)
+        assert asked == ["beforeunload"]
+        assert len(table(page)) == 2
+        page.click("[data-sort=student]")
+        page.wait_for_selector("th[aria-sort] [data-sort=student]")
+        assert page.evaluate("localStorage.getItem('mel-language')") == "en"
+        page.locator("#target input[type=range]").press("ArrowLeft")
+        page.wait_for_timeout(1000)
+        assert page.locator(".hero.now.refer").is_visible()
+        with page.expect_download():
+            page.click("[data-do=save]")
+        page.click("[data-language=de]")
+        page.wait_for_selector(f"h1:has-text('{Texts('de')('title')}')")
+        assert len(asked) == 1
+
+
 def test_stop_stops_and_goes_on_where_it_was(chrome, app, files):
     with tab(chrome, app) as page:
         held = []
@@ -183,7 +206,14 @@ def test_a_line_is_looked_at_closer(chrome, app, files):
         choose(page, files)
         page.click("[aria-label='" + T("many_open", name="dark 0.png") + "']")
         page.wait_for_selector(".hero.now.refer")
+        held = []
+        page.route("**/gradio_api/upload*", lambda route: held.append(route))
         page.click("[aria-label='" + T("many_open", name="red 1.png") + "']")
+        page.wait_for_selector(".hero.now.empty", state="attached")
+        page.wait_for_timeout(500)
+        assert page.locator(".hero.judging").is_visible(), "the next image is on its way"
+        page.locator("#target input[type=range]").press("ArrowLeft")
+        held[0].continue_()
         page.wait_for_selector(".hero.now.disagree")
         assert len(table(page)) == len(files)
 

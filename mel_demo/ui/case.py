@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
 import numpy as np
 from PIL import Image
@@ -95,6 +95,12 @@ class Judged:
     def silent(self) -> bool:
         """Whether there is no verdict to give."""
         return self.screening.refused and not self.insisted
+
+
+NO_IMAGE: Final = False
+"""What a session holds where there is no image, or none that could be judged. Not None: that is
+what Gradio has where it knows nothing of a session, or nothing any more."""
+Kept = Judged | Literal[False] | None
 
 
 def judge(screener: Screener, source: Path | bytes, on_two: bool = False) -> Judged:

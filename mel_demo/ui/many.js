@@ -11,6 +11,7 @@ const said = (name, values = {}) => part('.many-zone').dataset[name].replace(
 let images = [], waiting = [], underway = [];
 let stopped = false, lost = false, next = 0, epoch = 0;
 let sort = 'verdict', backwards = false;
+let saving = 0, saved = 0; // images in the last file that was asked for, and that came
 const thumbnails = new CSSStyleSheet();
 document.adoptedStyleSheets.push(thumbnails);
 
@@ -93,10 +94,23 @@ const stop = () => {
 const clear = () => {
   images = [];
   waiting = [];
+  saved = 0;
   thumbnails.replaceSync('');
   note('');
   show();
   draw();
+};
+
+const save = () => {
+  saving = images.length;
+  trigger('save', { sent: sent() });
+};
+/** Another language that would have come with the next load (scripts.KEEP) does not. */
+const stayed = () => {
+  try {
+    localStorage.setItem('mel-language', document.documentElement.lang);
+    sessionStorage.removeItem('mel-kept');
+  } catch { /* storage may be forbidden */ }
 };
 
 const add = (files, skipped = 0) => {
@@ -175,8 +189,15 @@ for (const name of ['dragenter', 'dragover', 'dragleave', 'drop']) {
 }
 element.addEventListener('click', (event) => {
   const asked = event.target.closest('[data-do]')?.dataset.do;
-  ({ stop, go, clear, save: () => trigger('save', { sent: sent() }) })[asked]?.();
+  ({ stop, go, clear, save })[asked]?.();
 });
+document.addEventListener('mel-saved', () => { saved = saving; });
+addEventListener('beforeunload', (event) => {
+  if (images.length + waiting.length + underway.length === saved) return;
+  event.preventDefault(); // the browser asks
+  event.stopImmediatePropagation(); // Gradio would end the session before there is an answer
+  for (const hand of ['pointerdown', 'keydown']) addEventListener(hand, stayed, { once: true });
+}, true);
 document.addEventListener('click', (event) => {
   const column = event.target.closest?.('#many-table [data-sort]');
   const opened = event.target.closest?.('#many-table [data-open]');

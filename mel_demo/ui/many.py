@@ -35,8 +35,9 @@ SAVE = """(table) => {
   link.download = 'melanoma-screening.csv';
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+  document.dispatchEvent(new Event('mel-saved'));
 }"""
-"""One CSV file -> a download, made in the browser's memory."""
+"""One CSV file -> a download, made in the browser's memory; many.js is told."""
 CHANGED = "() => { document.dispatchEvent(new Event('mel-setting')); }"
 """Tells many.js that a control was moved."""
 TOO_LARGE = "The image needs more memory than there is. Save it smaller."

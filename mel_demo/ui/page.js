@@ -68,10 +68,14 @@
       judging(false);
       document.querySelector('#header')?.scrollIntoView();
     }
+    if (event.target.closest?.('[data-choose]')) document.querySelector('#upload input[type=file]')?.click();
   });
 
   // Within a frame of the choice: that something happens, until the server has answered.
-  const judging = (on) => document.body.classList.toggle('is-judging', on);
+  const judging = (on) => {
+    document.body.classList.toggle('is-judging', on);
+    if (on) delete document.body.dataset.asked; // until it is asked about, see ASKED and JUDGED
+  };
   addEventListener('change', (event) => {
     if (event.target.matches?.('#upload input[type=file]')) judging(true);
   }, true);
@@ -81,6 +85,15 @@
     // What is there already is not judged again.
     if (drawing && !document.querySelector('#upload img')?.src.endsWith(`/${drawing}.jpg`)) judging(true);
   }, true);
+  // Who asked by keyboard goes on at the answer where the answer has hidden what had the focus.
+  let focused = null;
+  addEventListener('focusin', (event) => { focused = event.target; });
+  const regain = () => {
+    const lost = focused && !focused.getClientRects().length;
+    if (lost && [focused, document.body].includes(document.activeElement)) {
+      document.querySelector('#hero .hero.now')?.focus({ preventScroll: true });
+    }
+  };
   let hero = '';
   const follow = () => {
     if (document.querySelector('.toast-body.error')) judging(false);
@@ -88,10 +101,12 @@
     if (!now || now.outerHTML === hero) return;
     hero = now.outerHTML;
     const waited = document.body.classList.contains('is-judging');
-    const answered = !now.matches('.empty');
+    // Not by what is still said of the image before.
+    const answered = !now.matches('.empty') && (!waited || 'asked' in document.body.dataset);
     if (answered) judging(false);
     const verdict = '.refer, .no_referral, .disagree, .other_cancer, .insisted';
     document.body.classList.toggle('judged', now.matches(verdict));
+    setTimeout(regain, 100); // the rest of the answer comes after the hero
     if (waited && answered && innerWidth <= 640) now.scrollIntoView({ block: 'start' });
   };
   new MutationObserver(follow).observe(document, { childList: true, subtree: true, characterData: true });

@@ -23,7 +23,7 @@ from mel_demo.screening import Screener
 from mel_demo.texts import LANGUAGES, Texts, catalogue
 from mel_demo.ui import at_once, case, controls, scripts, stubless, verdict, view
 from mel_demo.ui.api import add_screen
-from mel_demo.ui.case import SHOWN_MODELS, Judged, Setting
+from mel_demo.ui.case import NO_IMAGE, SHOWN_MODELS, Kept, Setting
 from mel_demo.ui.drawings import EXAMPLES
 from mel_demo.ui.layout import PRESETS, Layout
 from mel_demo.ui.many import Many
@@ -117,7 +117,7 @@ class Page:
                 except MelDemoError as error:
                     hero = verdict.problem(t, error)
             return {
-                "session": judged,
+                "session": judged or NO_IMAGE,
                 "shown": judged is not None,
                 "hero": hero,
                 "insist": gr.update(visible=judged is not None and judged.silent),
@@ -127,33 +127,31 @@ class Page:
             }
 
     def on_setting(
-        self, judged: Judged | None, was_shown: bool, language: str, *values: Any
+        self, kept: Kept, was_shown: bool, language: str, *values: Any
     ) -> dict[str, Any]:
         """What the controls change: target sensitivity and prevalence in percent, what to look
         for, and where it was measured. Runs no model."""
         t, setting = Texts(language), controls.setting(self.manifest, *values)
         parts = self._of_setting(t.language, setting)
-        if judged is None and was_shown:
+        if kept is None and was_shown:
             return parts | self._forgotten(t, setting)
-        return parts | view.of_verdict(t, self.screener, judged, setting)
+        return parts | view.of_verdict(t, self.screener, kept or None, setting)
 
     def on_class(
-        self, judged: Judged | None, was_shown: bool, language: str, index: int, *values: Any
+        self, kept: Kept, was_shown: bool, language: str, index: int, *values: Any
     ) -> dict[str, Any]:
         """The maps of another diagnosis. Runs no model: all maps came with the verdict."""
         t, setting = Texts(language), controls.setting(self.manifest, *values, index=index)
-        if judged is None and was_shown:
+        if kept is None and was_shown:
             return self._forgotten(t, setting)
-        return view.of_image(t, self.screener, judged, setting)
+        return view.of_image(t, self.screener, kept or None, setting)
 
-    def on_insist(
-        self, judged: Judged | None, language: str, index: int, *values: Any
-    ) -> dict[str, Any]:
+    def on_insist(self, kept: Kept, language: str, index: int, *values: Any) -> dict[str, Any]:
         """The answer on an image that was refused, because the person wants it."""
         t, setting = Texts(language), controls.setting(self.manifest, *values, index=index)
-        if judged is None:
-            return self._forgotten(t, setting)
-        judged = replace(judged, insisted=True)
+        if not kept:
+            return self._forgotten(t, setting) if kept is None else {}
+        judged = replace(kept, insisted=True)
         return {
             "session": judged,
             "insist": gr.update(visible=False),
@@ -202,17 +200,19 @@ class Page:
         nearest = min(points, key=lambda point: controls.distance(point, *tap, source))
         return {"slider": controls.slider_value(nearest.target_sensitivity)}
 
-    def on_report(self, judged: Judged | None, language: str, *values: Any) -> dict[str, Any]:
+    def on_report(self, kept: Kept, language: str, *values: Any) -> dict[str, Any]:
         """The report as one HTML document, which never touches the server's disk."""
         t, setting = Texts(language), controls.setting(self.manifest, *values)
-        if judged is None:
-            return self._forgotten(t, setting) | {"document": ""}
-        return {"document": view.report_of(t, self.screener, judged, setting)}
+        if not kept:
+            return {"document": ""} | (self._forgotten(t, setting) if kept is None else {})
+        return {"document": view.report_of(t, self.screener, kept, setting)}
 
     def _forgotten(self, t: Texts, setting: Setting) -> dict[str, Any]:
         """Nothing of an image that the server does not hold any more."""
         return {
             "hero": verdict.forgotten(t),
+            "insist": gr.update(visible=False),
+            "report": gr.update(interactive=False),
             **view.of_verdict(t, self.screener, None, setting),
             **view.of_image(t, self.screener, None, setting),
         }
@@ -229,7 +229,7 @@ class Page:
         # No control among them: no answer is to take it from under a hand that drags or types. And
         # no upload: an output is made anew by its class, without our own preprocess.
         part = self.parts
-        seen = ["session", "hero", "insist", "report", *answer, *image]
+        seen = ["hero", "insist", "report", *answer, *image]
         sliders = [part["slider"], part["prevalence"]]
         settings = [*sliders, part["looking_for"], part["source"]]
         language = part["language"]
@@ -239,13 +239,13 @@ class Page:
         redraw = {
             "fn": self._to_parts(self.on_setting),
             "inputs": [part["session"], part["shown"], language, *settings],
-            "outputs": self._named("hero", *costs, *answer, *image),
+            "outputs": self._named(*costs, *seen),
             **silent,
         }
         redraw_maps = {
             "fn": self._to_parts(self.on_class),
             "inputs": [part["session"], part["shown"], *image_inputs],
-            "outputs": self._named("hero", *answer, *image),
+            "outputs": self._named(*seen),
             **silent,
         }
         # In the browser, at once: an answer of the server would undo what a quick hand has set.
@@ -261,7 +261,7 @@ class Page:
         part["upload"].change(
             self._to_parts(self.on_image),
             inputs=[part["upload"], *image_inputs],
-            outputs=self._named("shown", *seen),
+            outputs=self._named("session", "shown", *seen),
             show_progress="hidden",
             js=scripts.ASKED,
             trigger_mode="always_last",
@@ -308,13 +308,13 @@ class Page:
         part["insist"].click(
             self._to_parts(self.on_insist),
             inputs=[part["session"], *image_inputs],
-            outputs=self._named(*seen),
+            outputs=self._named("session", *seen),
             **silent,
         )
         part["report"].click(
             self._to_parts(self.on_report),
             inputs=[part["session"], language, *settings],
-            outputs=self._named("hero", "document", *answer, *image),
+            outputs=self._named("document", *seen),
             **silent,
         ).then(fn=None, inputs=part["document"], js=scripts.SAVE, **quiet)
         part["link"].click(fn=None, js=scripts.COPY, **quiet)

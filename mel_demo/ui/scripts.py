@@ -36,7 +36,9 @@ KEEP = """(...kept) => {
 """The upload (by its address on the server) and both switches -> kept over a reload."""
 
 RESTORE = """(...now) => {
-  document.title = document.querySelector('#header h1')?.textContent ?? document.title;
+  const header = document.querySelector('#header header');
+  document.title = header.querySelector('h1').textContent;
+  document.documentElement.style.setProperty('--take', JSON.stringify(header.dataset.take));
   let kept = null;
   try {
     kept = JSON.parse(sessionStorage.getItem('mel-kept'));
@@ -45,7 +47,8 @@ RESTORE = """(...now) => {
   if (kept?.[0]) document.body.classList.add('is-judging');
   return kept ?? now;
 }"""
-"""What KEEP has kept, or the same again; the document is named by its heading."""
+"""What KEEP has kept, or the same again; the document is named by its heading, and style.css told
+what the upload says on a phone."""
 
 ASKED = """(image, language, index, ...more) => {
   const settings = more.slice(0, 4);
@@ -55,13 +58,13 @@ ASKED = """(image, language, index, ...more) => {
 """What an image is judged at -> the same, noted for JUDGED."""
 
 JUDGED = """(...settings) => {
+  const { asked } = document.body.dataset;
+  if (asked === undefined) return;
   document.body.classList.remove('is-judging');
-  if (String(settings) !== document.body.dataset.asked) {
-    document.dispatchEvent(new Event('mel-again'));
-  }
+  if (String(settings) !== asked) document.dispatchEvent(new Event('mel-again'));
 }"""
 """The wait is over, also where the answer is none, or the same as before; where a control was moved
-meanwhile, the answer is asked for again."""
+meanwhile, the answer is asked for again. Not where another image is on its way (page.js)."""
 
 COPY = """async () => {
   const button = document.querySelector('#link');

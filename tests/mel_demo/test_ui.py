@@ -237,7 +237,7 @@ def test_a_bad_file_says_why_and_leaves_the_setting(page, tmp_path, content):
         open_image(path)
     found = shown(page, path, 90)
     assert escape(str(caught.value)).replace("&#x27;", "&#39;") in found["hero"]
-    assert found["session"] is None
+    assert not found["session"]
     threshold = choose(page.manifest.models["teacher"].operating_table, 0.90).threshold
     assert T.percent(threshold) in found["cards"]
     assert "slider" not in found
@@ -297,17 +297,27 @@ def test_text_from_outside_is_escaped():
     assert "<b>" not in verdict.problem(T, ImageError("<b>"))
 
 
-@pytest.mark.parametrize(
-    "ask",
-    [
-        lambda page: page.on_setting(None, True, "en", 95, 2),
-        lambda page: page.on_class(None, True, "en", MELANOMA, 95, 2),
-        lambda page: page.on_insist(None, "en", MELANOMA, 95, 2),
-        lambda page: page.on_report(None, "en", 95, 2),
-    ],
-)
+ASKS = [
+    lambda page, kept: page.on_setting(kept, True, "en", 95, 2),
+    lambda page, kept: page.on_class(kept, True, "en", MELANOMA, 95, 2),
+    lambda page, kept: page.on_insist(kept, "en", MELANOMA, 95, 2),
+    lambda page, kept: page.on_report(kept, "en", 95, 2),
+]
+
+
+@pytest.mark.parametrize("ask", ASKS)
 def test_a_forgotten_session_says_so_and_shows_nothing_of_the_image(page, ask):
-    found = ask(page)
-    assert T("forgotten") in found["hero"]
+    found = ask(page, None)
+    assert T("forgotten_more") in found["hero"]
+    assert not found["report"]["interactive"]
+    assert not found["insist"]["visible"]
     assert found["pictures"] == found["maps"] == ""
     assert 'class="verdict"' not in found["cards"]
+
+
+@pytest.mark.parametrize("ask", ASKS)
+@pytest.mark.parametrize("source", [None, b"not an image"])
+def test_what_was_taken_away_or_not_judged_has_not_been_forgotten(page, ask, source):
+    found = ask(page, shown(page, source)["session"])
+    assert "hero" not in found
+    assert not found.get("document")
