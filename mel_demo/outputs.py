@@ -44,6 +44,7 @@ _SAVED = (
     "It was saved by another program, such as a spreadsheet, which changes line ends or values. Go "
     "on with a copy from before that, or name another --output."
 )
+_CHECKED = ["image", "model", "threshold", "error", "target_sensitivity", "weights"]
 _HEADER = {Format.CSV: rows.csv_header(), Format.JSONL: b"", Format.PARQUET: b""}
 
 
@@ -311,7 +312,7 @@ def _parts(folder: Path) -> list[Path]:
 
 
 def _rows_of_part(part: Path, sheet: Sheet) -> Iterator[Row]:
-    """Their columns "image" and "error"."""
+    """Their columns "image" and "error", and those that ``Sheet.check`` looks at."""
     _, parquet = _Parts._arrow()
     import pyarrow
 
@@ -321,7 +322,7 @@ def _rows_of_part(part: Path, sheet: Sheet) -> Iterator[Row]:
         raise SettingError(f"{part.name} is no Parquet file ({error}).") from error
     if file.schema_arrow.names != list(COLUMNS):
         raise SettingError("It has other columns.")
-    for batch in file.iter_batches(columns=["image", "error", "target_sensitivity", "weights"]):
+    for batch in file.iter_batches(columns=_CHECKED):
         for row in batch.to_pylist():
             sheet.check(row)
             yield row

@@ -86,11 +86,13 @@ class Sheet:
         return rows[-1]["error"] is not None or len(rows) == len(self.models)
 
     def check(self, row: Row) -> None:
-        """SettingError where a row was not written with these weights and this target."""
-        for name, have, want in (
-            ("weights", row["weights"], self.weights),
-            ("target_sensitivity", row["target_sensitivity"], self.target),
-        ):
+        """SettingError where a row was not written with these weights, this target and the
+        thresholds that they give: a manifest may be calibrated anew beside the same models."""
+        wanted = [("weights", self.weights), ("target_sensitivity", self.target)]
+        if row["error"] is None and row["model"] in self.points:
+            wanted.append(("threshold", _rounded(self.points[row["model"]].threshold)))
+        for name, want in wanted:
+            have = row[name]
             if have != want:
                 raise SettingError(
                     f"It was written with {name} {have}, and not {want}. Go on with what it was "

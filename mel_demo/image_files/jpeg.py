@@ -110,6 +110,8 @@ def read(data: bytes) -> Jpeg:
                     body[one]: (body[one + 1] >> 4, body[one + 1] & 15) for one in range(1, end, 2)
                 }
                 low, high, bits = body[end : end + 3]
+                if not found.progressive:  # these mean nothing there, and some writers put zeros
+                    low, high, bits = 0, 63, 0
                 scan = Scan(
                     components, (low, high), bits >> 4, bits & 15, tables, interval, position
                 )

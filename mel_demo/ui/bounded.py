@@ -1,7 +1,8 @@
 """How many bytes of pictures the server takes in at a time, from all of its visitors together."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from starlette.datastructures import Headers
@@ -17,6 +18,10 @@ SMALL = 100_000
 """What the page's controls send, which never waits."""
 PATIENCE = 30
 """Seconds that a request waits for room before it is told to come again."""
+SILENCE, SLOWEST = 10, 50_000
+"""Seconds without a byte, and bytes a second over the whole of a request, that are waited for: room
+that is held for what does not come is nobody else's."""
+TOO_MANY = "Too many pictures are being sent at the moment. Try again in a minute."
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
@@ -24,26 +29,31 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 class Bounded:
     """ASGI middleware. What finds no room is not read until there is some: its sender waits."""
 
-    def __init__(self, app: Any, most: int = IN_FLIGHT, patience: float = PATIENCE) -> None:
+    def __init__(
+        self,
+        app: Any,
+        most: int = IN_FLIGHT,
+        patience: float = PATIENCE,
+        silence: float = SILENCE,
+    ) -> None:
         self._app = app
-        self._most, self._patience = most, patience
+        self._most, self._patience, self._silence = most, patience, silence
         self._held = 0
         self._changed = asyncio.Condition()
 
     async def __call__(self, scope: dict, receive: Receive, send: Any) -> None:
-        size = _announced(scope)
+        size = announced(scope)
         if size <= SMALL:
             await self._app(scope, receive, send)
         elif size > LARGEST:
             text = f"The request has {size / 1e6:.1f} MB; at most {LARGEST / 1e6:.0f} MB are taken."
             await JSONResponse({"detail": text}, 413)(scope, receive, send)
         elif not await self._enter(size):
-            text = "Too many pictures are being sent at the moment. Try again in a minute."
             headers = {"Retry-After": "60"}
-            await JSONResponse({"detail": text}, 503, headers)(scope, receive, send)
+            await JSONResponse({"detail": TOO_MANY}, 503, headers)(scope, receive, send)
         else:
             try:
-                await self._app(scope, _up_to(size, receive), send)
+                await self._app(scope, _in_time(size, self._silence, receive), send)
             finally:
                 async with self._changed:
                     self._held -= size
@@ -59,7 +69,7 @@ class Bounded:
             return False
 
 
-def _announced(scope: dict) -> int:
+def announced(scope: MutableMapping[str, Any]) -> int:
     """Bytes of a request's body; of one that does not say, the most that it may have."""
     if scope["type"] != "http":
         return 0
@@ -70,14 +80,22 @@ def _announced(scope: dict) -> int:
     return int(length) if length.isdecimal() else 0
 
 
-def _up_to(size: int, receive: Receive) -> Receive:
-    """The request, broken off where it has more bytes than it may."""
-    received = 0
+def _in_time(size: int, silence: float, receive: Receive) -> Receive:
+    """The request, broken off where it has more bytes than it may, or where they do not come."""
+    received, whole = 0, False
+    end = time.monotonic() + silence + size / SLOWEST
 
     async def counted() -> dict[str, Any]:
-        nonlocal received
-        message = await receive()
+        nonlocal received, whole
+        if whole:  # what comes now is that the visitor has gone
+            return await receive()
+        try:
+            async with asyncio.timeout(min(silence, end - time.monotonic())):
+                message = await receive()
+        except TimeoutError:
+            return {"type": "http.disconnect"}
         received += len(message.get("body", b""))
+        whole = not message.get("more_body", False)
         return message if received <= size else {"type": "http.disconnect"}
 
     return counted

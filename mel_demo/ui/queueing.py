@@ -5,12 +5,17 @@ from typing import Any
 
 import gradio as gr
 from gradio.data_classes import _StaticFiles
+from starlette.requests import Request
 
+from mel_demo.images import MAX_BYTES
 from mel_demo.inference import cores
+from mel_demo.ui.bounded import TOO_MANY, announced
 from mel_demo.ui.upload import not_uploaded
 
 MOST_QUEUED = 300
 """Uploads that wait; who comes then is told to try again."""
+MOST_QUEUED_BYTES = 4 * MAX_BYTES
+"""Of all their requests: the queue holds what was sent within them."""
 MOST_WAITING = 4
 """Uploads a core that have begun, so that none of them waits for the next to be fetched."""
 
@@ -31,6 +36,19 @@ def tune(blocks: gr.Blocks) -> None:
     # After every event it would compute statistics of the last ten thousand, which nobody reads.
     queue.ANALYTICS_MAX_EVENTS = 1
     queue.ANAYLTICS_CACHE_FREQUENCY = 1_000_000_000
+    push = queue.push
+
+    @functools.wraps(push)
+    async def with_room(body: Any, request: Request, username: str | None) -> tuple[bool, Any, Any]:
+        waiting = [
+            event for kind in queue.event_queue_per_concurrency_id.values() for event in kind.queue
+        ]
+        held = sum(announced(event.request.scope) for event in waiting)
+        if waiting and held + announced(request.scope) > MOST_QUEUED_BYTES:
+            return False, TOO_MANY, "queue_full"
+        return await push(body, request, username)
+
+    queue.push = with_room
 
 
 def close_to_strangers(blocks: gr.Blocks) -> None:

@@ -1,11 +1,14 @@
 """What the server takes in at a time: requests wait for room, and are told when there is none."""
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
+import gradio as gr
 import pytest
 
-from mel_demo.ui.bounded import LARGEST, SMALL, Bounded
+from mel_demo.ui.bounded import LARGEST, SMALL, TOO_MANY, Bounded
+from mel_demo.ui.queueing import MOST_QUEUED_BYTES, tune
 
 MB = 1_000_000
 
@@ -110,3 +113,54 @@ def test_a_request_that_fails_gives_its_room_back() -> None:
                 await post(app, MB)
 
     asyncio.run(asyncio.wait_for(tried(), 30))
+
+
+def test_room_is_not_held_for_what_does_not_come() -> None:
+    async def tried() -> None:
+        async def reading(_: Any, receive: Any, send: Any) -> None:
+            message = {"more_body": True}
+            while message.get("more_body"):
+                message = await receive()
+            if message["type"] == "http.disconnect":
+                raise OSError("the visitor has gone")
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+
+        app = Bounded(reading, most=10 * MB, patience=5, silence=0.05)
+
+        async def silent() -> dict[str, Any]:
+            await asyncio.sleep(60)
+            return {"type": "http.request", "body": b"", "more_body": True}
+
+        async def send(_: Any) -> None:
+            pass
+
+        scope = {"type": "http", "method": "POST", "path": "/"}
+        scope["headers"] = [(b"content-length", b"%d" % (9 * MB))]
+        waits = asyncio.create_task(app(scope, silent, send))
+        await asyncio.sleep(0.01)
+        assert await post(app, 8 * MB) == 200
+        with pytest.raises(OSError, match="has gone"):
+            await waits
+
+    asyncio.run(asyncio.wait_for(tried(), 30))
+
+
+@pytest.mark.parametrize(("waiting", "says"), [(MOST_QUEUED_BYTES, TOO_MANY), (0, "No function")])
+def test_the_queue_holds_no_more_bytes_than_it_may(waiting: int, says: str) -> None:
+    """Pictures may be sent within the requests that wait there."""
+
+    def request(size: int) -> Any:
+        return SimpleNamespace(
+            scope={"type": "http", "headers": [(b"content-length", b"%d" % size)]}
+        )
+
+    with gr.Blocks() as blocks:
+        pass
+    tune(blocks)
+    queue = blocks._queue
+    held = SimpleNamespace(queue=[SimpleNamespace(request=request(waiting))])
+    queue.event_queue_per_concurrency_id["models"] = held  # type: ignore[assignment]
+    body: Any = SimpleNamespace(fn_index=None)
+    taken, said, _ = asyncio.run(queue.push(body, request(MB), None))
+    assert not taken
+    assert says in str(said)

@@ -129,6 +129,14 @@ def test_a_jpeg_filled_up_to_a_round_length_is_whole(filling: bytes) -> None:
     assert (open_image(data[:stop] + filling + data[stop:]) == open_image(data)).all()
 
 
+def test_a_jpeg_whose_scan_says_nothing_of_its_spectrum_is_whole() -> None:
+    """It means nothing where there is one scan, and some writers put zeros."""
+    data = encode(PICTURE)
+    end = jpeg.read(data).scans[0].start
+    assert data[end - 3 : end] == bytes((0, 63, 0))
+    assert (open_image(data[: end - 2] + b"\0" + data[end - 1 :]) == open_image(data)).all()
+
+
 @pytest.mark.parametrize("damage", [cut, dropped])
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "restarts"])
 def test_a_jpeg_with_missing_data_and_an_end_marker_is_refused(

@@ -82,3 +82,11 @@ def test_other_weights_or_another_target_have_another_mark(
     assert row["weights"].startswith("2025-01-01-")
     with pytest.raises(rows.SettingError, match=r"target_sensitivity 0.95, and not 0.8"):
         Sheet(screener.manifest, 0.8).check(row)
+
+
+def test_other_thresholds_of_the_same_models_are_told_apart(screener: Screener) -> None:
+    sheet = Sheet(screener.manifest, 0.95)
+    row = sheet.judged("a.jpg", screener.screen(grey(100)))[0]
+    sheet.check(row)
+    with pytest.raises(rows.SettingError, match=r"threshold 0\.123, and not"):
+        sheet.check(row | {"threshold": 0.123})
