@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import mel_demo
-from mel_demo import archive, batch, hub, outputs
+from mel_demo import archive, batch, hub
 from mel_demo.archive import Item
 from mel_demo.batch import GROUP, Source
 from mel_demo.errors import ImageError, SettingError
 from mel_demo.manifest import Manifest, load_manifest
 from mel_demo.outputs import Finished
-from mel_demo.rows import Row, Sheet
+from mel_demo.rows import Row, Sheet, schema
 from mel_demo.screening import Screener
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ class _Judge:
 
         left = [image for image in images.to_pylist() if image["name"] not in self._done]
         found = list(batch.in_order(self._judged, left, _AHEAD))
-        kind = pyarrow.list_(pyarrow.struct(list(outputs.schema())))
+        kind = pyarrow.list_(pyarrow.struct(list(schema())))
         return pyarrow.table({"rows": pyarrow.array(found, kind)})
 
     def _judged(self, images: Sequence[dict[str, Any]]) -> list[list[Row]]:

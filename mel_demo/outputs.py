@@ -272,7 +272,7 @@ class _Parts:
             try:
                 if part.exists():
                     raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), part)
-                parquet.write_table(table(self._rows), file)
+                parquet.write_table(rows.to_table(self._rows), file)
                 file.close()
                 os.replace(unfinished, part)
             finally:
@@ -290,21 +290,6 @@ class _Parts:
                 "or jsonl."
             ) from error
         return pyarrow, parquet
-
-
-def schema() -> Any:
-    """Of a row, as a pyarrow.Schema."""
-    import pyarrow
-
-    types = {str: pyarrow.string(), float: pyarrow.float64(), bool: pyarrow.bool_()}
-    return pyarrow.schema([(name, types[kind]) for name, kind in COLUMNS.items()])
-
-
-def table(found: list[Row]) -> Any:
-    """Rows as a pyarrow.Table."""
-    import pyarrow
-
-    return pyarrow.Table.from_pylist(found, schema())
 
 
 def _parts(folder: Path) -> list[Path]:

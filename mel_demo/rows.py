@@ -1,4 +1,5 @@
-"""One screening as rows of a table, one a model; a row as a line of CSV or JSON, and back.
+"""One screening as rows of a table, one a model; rows as lines of CSV or JSON, and back, and as a
+table of pyarrow.
 
 Every cell is a text, a number, a flag, or None where there is nothing to say. Knows no file:
 ``outputs`` writes, ``batch`` screens.
@@ -144,6 +145,21 @@ def from_json(line: bytes) -> Row:
     if not isinstance(row, dict) or list(row) != list(COLUMNS):
         raise ValueError("other columns")
     return row
+
+
+def schema() -> Any:
+    """Of a row, as a pyarrow.Schema."""
+    import pyarrow
+
+    types = {str: pyarrow.string(), float: pyarrow.float64(), bool: pyarrow.bool_()}
+    return pyarrow.schema([(name, types[kind]) for name, kind in COLUMNS.items()])
+
+
+def to_table(found: list[Row]) -> Any:
+    """Rows as a pyarrow.Table."""
+    import pyarrow
+
+    return pyarrow.Table.from_pylist(found, schema())
 
 
 def _cell(value: Any) -> str:
