@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,7 +33,7 @@ from mel_demo.batch import LeftOut, Tally
 from mel_demo.decision import operating_point
 from mel_demo.errors import MelDemoError, SettingError
 from mel_demo.images import SUFFIXES
-from mel_demo.manifest import Manifest
+from mel_demo.manifest import MODEL_KEYS, Manifest
 from mel_demo.outputs import Finished, Format
 from mel_demo.rows import Row, Sheet
 from mel_demo.screening import Screener
@@ -112,6 +113,14 @@ def screen(
         ),
     ] = operating_point.DEFAULT_TARGET,
     weights: Weights = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY",
+            help=f"One of {', '.join(MODEL_KEYS)}; may be given more than once.  [default: all]",
+            show_default=False,
+        ),
+    ] = None,
     workers: Annotated[
         int | None,
         typer.Option(
@@ -128,7 +137,7 @@ def screen(
         ),
     ] = None,
 ) -> None:
-    """Judge images with all models: one row per image and model, written as they come.
+    """Judge images with all models, or some: one row per image and model, written as they come.
 
     Exit status: 0 every image in the table was judged; 1 the table is complete, but some files
     could not be judged, in this run or before; 2 the command, the weights or the output does not
@@ -153,9 +162,11 @@ def screen(
     if ray and not place:
         raise SettingError("--ray needs --output: Ray prints to stdout what befalls its nodes.")
     with _terminable(resumable=place is not None):
-        work = _on_cluster(ray, paths, weights, workers) if ray else _here(paths, weights, workers)
+        models = model or []
+        start_work = partial(_on_cluster, ray) if ray else _here
+        work = start_work(paths, weights, models, workers)
         with work as todo, outputs.alone(place, kind):
-            sheet = Sheet(todo.manifest, target_sensitivity)
+            sheet = Sheet(todo.manifest, target_sensitivity, models)
             done = outputs.finished(place, kind, sheet, resume, retry) if place else Finished()
             tally = Tally(len(done), done.failed, left_out=todo.left_out)
             with outputs.opened(place, kind) as table, _progress(not output) as progress:
@@ -184,12 +195,14 @@ class _Work:
 
 
 @contextmanager
-def _here(paths: list[str], weights: str | None, workers: int | None) -> Iterator[_Work]:
+def _here(
+    paths: list[str], weights: str | None, models: list[str], workers: int | None
+) -> Iterator[_Work]:
     """On the cores of this machine."""
     named, left_out = [Path(path) for path in paths], LeftOut()
     if next(batch.find_images(named, LeftOut()), None) is None:
         raise _nothing(paths, SUFFIXES)
-    screener = Screener(weights, threads=1)
+    screener = Screener(weights, threads=1, models=models)
 
     def judged(sheet: Sheet, done: Finished) -> Generator[list[Row], None, None]:
         def judge(group: Sequence[Path]) -> list[list[Row]]:
@@ -210,7 +223,7 @@ def _here(paths: list[str], weights: str | None, workers: int | None) -> Iterato
 
 @contextmanager
 def _on_cluster(
-    address: str, paths: list[str], weights: str | None, workers: int | None
+    address: str, paths: list[str], weights: str | None, models: list[str], workers: int | None
 ) -> Iterator[_Work]:
     """On a Ray cluster."""
     from mel_demo import archive, cluster
@@ -222,7 +235,7 @@ def _on_cluster(
             raise _nothing(paths, SUFFIXES | archive.SHARDS)
 
         def judged(sheet: Sheet, done: Finished) -> Generator[list[Row], None, None]:
-            return cluster.judged(items, sheet.target, done, workers)
+            return cluster.judged(items, sheet.target, list(sheet.models), done, workers)
 
         total = None if any(item.is_shard for item in items) else len(items)
         yield _Work(manifest, lambda: total, judged, left_out)

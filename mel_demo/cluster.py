@@ -89,10 +89,15 @@ def joined(address: str, weights: str | None) -> Iterator[Manifest]:
 
 
 def judged(
-    items: Sequence[Item], target: float, done: Finished, workers: int | None
+    items: Sequence[Item],
+    target: float,
+    models: Sequence[str],
+    done: Finished,
+    workers: int | None,
 ) -> Generator[list[Row], None, None]:
     """The rows of every image that ``done`` does not hold, in any order.
 
+    ``models``: as in ``Manifest.chosen``.
     ``workers``: at most so many actors, each of one core; by default as many as there are cores.
     """
     import pyarrow
@@ -112,7 +117,7 @@ def judged(
         )
     found = images.map_batches(
         _Judge,
-        fn_constructor_args=(target, done),
+        fn_constructor_args=(target, models, done),
         batch_size=_BATCH,
         batch_format="pyarrow",
         zero_copy_batch=True,
@@ -161,9 +166,10 @@ def _unpacked(shards: "pyarrow.Table") -> "Iterator[pyarrow.Table]":
 class _Judge:
     """An actor's work: tables of images to tables of their rows, one image a line."""
 
-    def __init__(self, target: float, done: Finished) -> None:
-        self._screener = Screener(Path.cwd(), threads=1)  # the working directory of ``joined``
-        self._sheet = Sheet(self._screener.manifest, target)
+    def __init__(self, target: float, models: Sequence[str], done: Finished) -> None:
+        # The working directory is that of ``joined``.
+        self._screener = Screener(Path.cwd(), threads=1, models=models)
+        self._sheet = Sheet(self._screener.manifest, target, models)
         self._done = done
 
     def __call__(self, images: "pyarrow.Table") -> "pyarrow.Table":

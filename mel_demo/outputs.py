@@ -144,9 +144,9 @@ def finished(path: Path, kind: Format, sheet: Sheet, resume: bool, retry: bool) 
             raise SettingError(f"{path} is no file that can be read again: leave out --resume.")
         return Finished()
     judged, failed, end = list[str](), list[str](), len(_HEADER[kind])
-    in_parts = ((row, 0) for part in parts for row in _rows_of_part(part, sheet))
+    in_parts = ((row, 0) for part in parts for row in _rows_of_part(part))
     try:
-        for row, after in in_parts if parts else _images_in_lines(path, kind, sheet):
+        for row, after in _images(in_parts if parts else _rows_in_lines(path, kind), sheet):
             (judged if row["error"] is None else failed).append(row["image"])
             end = after
     except SettingError as error:
@@ -296,7 +296,7 @@ def _parts(folder: Path) -> list[Path]:
     return sorted(part for part in folder.glob(_PART) if part.stem.partition("-")[2].isdigit())
 
 
-def _rows_of_part(part: Path, sheet: Sheet) -> Iterator[Row]:
+def _rows_of_part(part: Path) -> Iterator[Row]:
     """Their columns "image" and "error", and those that ``Sheet.check`` looks at."""
     _, parquet = _Parts._arrow()
     import pyarrow
@@ -308,27 +308,35 @@ def _rows_of_part(part: Path, sheet: Sheet) -> Iterator[Row]:
     if file.schema_arrow.names != list(COLUMNS):
         raise SettingError("It has other columns.")
     for batch in file.iter_batches(columns=_CHECKED):
-        for row in batch.to_pylist():
-            sheet.check(row)
-            yield row
+        yield from batch.to_pylist()
 
 
-def _images_in_lines(path: Path, kind: Format, sheet: Sheet) -> Iterator[tuple[Row, int]]:
-    """The last row of every whole image, and where it ends, in bytes."""
+def _rows_in_lines(path: Path, kind: Format) -> Iterator[tuple[Row, int]]:
+    """Every row, and where it ends, in bytes."""
     header = _HEADER[kind]
     with path.open("rb") as file:
         if file.read(len(header)) != header:
             raise _strange_header(file)
-        group = list[Row]()
         for record, after in _records(file, kind, len(header)):
-            row = _read(kind, record)
-            sheet.check(row)
-            if group and row["image"] != group[0]["image"]:
-                raise SettingError(f"Rows of {group[0]['image']} are missing.")
-            group.append(row)
-            if sheet.whole(group):
-                yield row, after
-                group = []
+            yield _read(kind, record), after
+
+
+def _images(found: Iterable[tuple[Row, int]], sheet: Sheet) -> Iterator[tuple[Row, int]]:
+    """The last row of every whole image, and where it ends."""
+    group = list[Row]()
+    for row, after in found:
+        sheet.check(row)
+        if group and row["image"] != group[0]["image"]:
+            have = ", ".join(row["model"] for row in group)
+            raise SettingError(
+                f"Of {group[0]['image']} it holds {have} only, and not all of "
+                f"{', '.join(sheet.models)}. Go on with the --model it was written with, or name "
+                "another output."
+            )
+        group.append(row)
+        if sheet.whole(group):
+            yield row, after
+            group = []
 
 
 def _take_out_failed(file: Path, kind: Format) -> None:

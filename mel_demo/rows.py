@@ -8,7 +8,7 @@ Every cell is a text, a number, a flag, or None where there is nothing to say. K
 import csv
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from mel_demo.decision import operating_point, verdict
@@ -43,10 +43,13 @@ _GUARD = "'"
 
 
 class Sheet:
-    """What all rows of one table share: the weights and the target sensitivity (SettingError)."""
+    """What all rows of one table share: weights, target sensitivity, and models, as in
+    ``Manifest.chosen``. SettingError where the target or the models cannot be."""
 
-    def __init__(self, manifest: Manifest, target_sensitivity: float) -> None:
-        self.models = manifest.models
+    def __init__(
+        self, manifest: Manifest, target_sensitivity: float, models: Collection[str] = ()
+    ) -> None:
+        self.models = manifest.chosen(models)
         self.weights = manifest.version
         self.target = _rounded(operating_point.check_target(target_sensitivity))
         self.points = {
@@ -87,10 +90,15 @@ class Sheet:
         return rows[-1]["error"] is not None or len(rows) == len(self.models)
 
     def check(self, row: Row) -> None:
-        """SettingError where a row was not written with these weights, this target and the
-        thresholds that they give: a manifest may be calibrated anew beside the same models."""
+        """SettingError where a row was not written with these weights, models and this target, and
+        the thresholds that they give: a manifest may be calibrated anew beside the same models."""
         wanted = [("weights", self.weights), ("target_sensitivity", self.target)]
-        if row["error"] is None and row["model"] in self.points:
+        if row["error"] is None:
+            if row["model"] not in self.points:
+                raise SettingError(
+                    f"It holds {row['model']} as well as {', '.join(self.points)}. Go on with the "
+                    "--model it was written with, or name another output."
+                )
             wanted.append(("threshold", _rounded(self.points[row["model"]].threshold)))
         for name, want in wanted:
             have = row[name]

@@ -6,7 +6,7 @@ threshold and no file format.
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -50,19 +50,24 @@ class Screening:
 
 
 class Screener:
-    """All models of the weights, loaded, verified and warm.
+    """All models of the weights, or those named, loaded, verified and warm.
 
-    ``weights``: as in ``located.locate``; ``threads``: as in ``inference.Model``. Raises
-    ManifestError or WeightsError. Threads may share it.
+    ``weights``: as in ``located.locate``; ``threads``: as in ``inference.Model``; ``models``: as in
+    ``Manifest.chosen``. Raises ManifestError, WeightsError or SettingError. Threads may share it.
     """
 
-    def __init__(self, weights: Path | str | None = None, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        weights: Path | str | None = None,
+        threads: int | None = None,
+        models: Collection[str] = (),
+    ) -> None:
         located = locate(weights)
         self.folder, self.origins = located.folder, located.origins
         self.manifest: Manifest = load_manifest(self.folder)
         self.models = {
             key: Model(spec, verify_weights(spec, self.folder), threads)
-            for key, spec in self.manifest.models.items()
+            for key, spec in self.manifest.chosen(models).items()
         }
         self._second = ThreadPoolExecutor(1, thread_name_prefix="second core")
 

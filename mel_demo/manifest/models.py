@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
@@ -15,7 +16,7 @@ from pydantic import (
 )
 from pydantic.dataclasses import dataclass
 
-from mel_demo.errors import ManifestError
+from mel_demo.errors import ManifestError, SettingError
 from mel_demo.manifest.checks import (
     CONFIG,
     Count,
@@ -318,3 +319,24 @@ class Manifest:
         of their files' SHA-256."""
         digests = "".join(spec.sha256 for spec in self.models.values())
         return f"{self.created[:10]}-{hashlib.sha256(digests.encode()).hexdigest()[:8]}"
+
+    def chosen(self, keys: Collection[str]) -> dict[str, ModelSpec]:
+        """The models named, in the manifest's order; all where none is.
+
+        SettingError where one is not released, or where none of them refuses other pictures though
+        another would.
+        """
+        for key in keys:
+            if key not in self.models:
+                raise SettingError(
+                    f"There is no model {key!r} in these weights. They hold "
+                    f"{', '.join(self.models)}."
+                )
+        found = {key: spec for key, spec in self.models.items() if key in keys or not keys}
+        refusing = [key for key, spec in self.models.items() if spec.ood is not None]
+        if refusing and found.keys().isdisjoint(refusing):
+            raise SettingError(
+                f"{', '.join(found)} would judge whatever picture as if it were a dermoscopy "
+                f"image. Name {' or '.join(refusing)} as well, which tells."
+            )
+        return found

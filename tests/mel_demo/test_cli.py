@@ -107,6 +107,20 @@ def test_the_target_sensitivity_moves_the_threshold(folder: Path, tiny_weights: 
     assert [row["decision"] for row in rows] == ["no referral", "no referral"]
 
 
+def test_models_that_are_not_asked_for_do_not_run_and_have_no_rows(
+    folder: Path, refusing_weights: Path, tmp_path: Path
+) -> None:
+    weights = tmp_path / "weights"
+    shutil.copytree(refusing_weights, weights)
+    (weights / "teacher.onnx").unlink()  # an archive may be screened without its 14 MB
+    blue = folder / "blue.png"
+    Image.new("RGB", (200, 200), (0, 0, 255)).save(blue)
+    both = rows_of(run("screen", blue, folder, "--weights", refusing_weights).stdout)
+    alone = run("screen", blue, folder, "--weights", weights, "--model", "student")
+    assert rows_of(alone.stdout) == [row for row in both if row["model"] != "teacher"]
+    assert "3 of 4 files do not look like" in alone.stderr
+
+
 def test_a_named_file_is_always_tried_and_none_twice(folder: Path, tiny_weights: Path) -> None:
     paths = [folder / "notes.txt", folder / "b.jpg", folder, folder / "sub" / ".." / "b.jpg"]
     rows = rows_of(run("screen", *paths, "--weights", tiny_weights).stdout)
@@ -139,6 +153,7 @@ def test_the_weights_folder_may_come_from_the_environment(
         (["{folder}", "--output", "{empty}"], "cannot be written: it is a folder"),
         ([], "Missing argument 'PATH"),
         ([""], "A PATH, --output or --ray is empty"),
+        (["{folder}", "--model", "x"], "no model 'x' in these weights. They hold teacher, student"),
         (["{folder}", ""], "A PATH, --output or --ray is empty"),
         (["{folder}", "--output", ""], "A PATH, --output or --ray is empty"),
         (["{folder}", "--output", "{empty}/x.csv", "--ray", ""], "--output or --ray is empty"),

@@ -85,7 +85,7 @@ def test_an_actor_judges_as_this_machine_does(
     items = list(archive.find([str(archives)], LeftOut()))
     table = pyarrow.Table.from_pylist([vars(item) for item in items])
     monkeypatch.chdir(tiny_weights)  # where an actor finds itself
-    judge = of_ray._Judge(0.95, Finished([sources[0][0]]))
+    judge = of_ray._Judge(0.95, [], Finished([sources[0][0]]))
     parts = [judge(images).column("rows").to_pylist() for images in of_ray._unpacked(table)]
     expected = batch.judge(tiny_screener, Sheet(tiny_screener.manifest, 0.95), sources[1:])
     assert [found for part in parts for found in part] == expected
@@ -134,19 +134,20 @@ def test_a_node_that_dies_costs_nothing_but_time(
 
 
 def test_archives_are_screened_as_their_files_would_be_and_gone_on_with(
-    cluster: Any, tiny_weights: Path, tiny_screener: Screener, tmp_path: Path
+    cluster: Any, tiny_weights: Path, tmp_path: Path
 ) -> None:
     archives, sources = write_archives(tmp_path)
     (archives / "c.tar").write_bytes(b"no archive")
     output = tmp_path / "scores.parquet"
     before = [(name, source) for name, source in sources if name.endswith("/1.png")]
-    sheet = Sheet(tiny_screener.manifest, 0.95)
+    screener = Screener(tiny_weights, threads=1, models=["student"])
+    sheet = Sheet(screener.manifest, 0.95, ["student"])
     with outputs.opened(output, Format.PARQUET) as table:
-        for found in batch.judge(tiny_screener, sheet, before):
+        for found in batch.judge(screener, sheet, before):
             table.add(found)
-    options = ("--output", output, "--weights", tiny_weights, "--ray", cluster.address)
+    options = ("--output", output, "--weights", tiny_weights, "--model", "student")
     done = subprocess.run(
-        command(archives, *options, "--resume"),
+        command(archives, *options, "--ray", cluster.address, "--resume"),
         cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE,
     )  # fmt: skip
     assert done.returncode == 1
@@ -157,7 +158,7 @@ def test_archives_are_screened_as_their_files_would_be_and_gone_on_with(
     (broken,) = (row for row in rows_there if row["image"].endswith("c.tar"))
     assert "The archive cannot be read" in broken["error"]
     sources.append((broken["image"], ImageError(broken["error"])))
-    expected = batch.judge(tiny_screener, sheet, sources)
+    expected = batch.judge(screener, sheet, sources)
     assert as_set(rows_there) == as_set([row for of_one in expected for row in of_one])
 
 

@@ -101,6 +101,24 @@ def test_a_stopped_table_is_completed_to_the_same_rows(
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_a_table_is_not_gone_on_with_by_other_models(
+    photos: Path, tmp_path: Path, tiny_weights: Path, kind: str
+) -> None:
+    few, more = tmp_path / f"few.{kind}", tmp_path / f"more.{kind}"
+    options = ("--weights", tiny_weights)
+    run(photos, "-o", few, "--model", "student", *options)
+    again = run(photos, "-o", few, "--model", "student", "--resume", *options)
+    assert "7 images were in the table already, 0 were added." in again.stderr
+    result = run(photos, "-o", few, "--resume", *options)
+    assert result.exit_code == 2
+    assert "holds student only, and not all of teacher, student. Go on" in result.stderr
+    run(photos, "-o", more, *options)
+    result = run(photos, "-o", more, "--model", "student", "--resume", *options)
+    assert result.exit_code == 2
+    assert "It holds teacher as well as student. Go on with the --model" in result.stderr
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
 def test_what_failed_before_is_said_and_tried_again_when_asked(
     photos: Path, tmp_path: Path, tiny_weights: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

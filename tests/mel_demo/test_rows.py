@@ -9,6 +9,7 @@ import pytest
 
 from mel_demo import rows
 from mel_demo.decision.verdict import close_calls
+from mel_demo.manifest import load_manifest
 from mel_demo.rows import COLUMNS, Sheet
 from mel_demo.screening import Screener
 from tests.support.tiny_weights import write_tiny_weights
@@ -90,3 +91,10 @@ def test_other_thresholds_of_the_same_models_are_told_apart(screener: Screener) 
     sheet.check(row)
     with pytest.raises(rows.SettingError, match=r"threshold 0\.123, and not"):
         sheet.check(row | {"threshold": 0.123})
+
+
+def test_what_refuses_nothing_is_not_chosen_alone(refusing_weights: Path) -> None:
+    manifest = load_manifest(refusing_weights)
+    assert list(Sheet(manifest, 0.95, ["student", "teacher"]).models) == ["teacher", "student"]
+    with pytest.raises(rows.SettingError, match=r"teacher would judge .* Name student as well"):
+        Sheet(manifest, 0.95, ["teacher"])
