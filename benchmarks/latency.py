@@ -188,12 +188,11 @@ def main(
     uploads = uploads_of(images)
     threads = threads or provenance.cores()
     torch.set_num_threads(threads)
-    screener = Screener(weights, served_threads)
+    # Not the INT8 student, which torch has no counterpart of.
+    screener = Screener(weights, served_threads, ("teacher", "student"))
     models = []
-    for key, spec in screener.manifest.models.items():
-        if key not in ("teacher", "student"):
-            del screener.models[key]  # what torch has no counterpart of
-            continue
+    for key, model in screener.models.items():
+        spec = model.spec
         network = load_run(runs / key)[0] if runs else random_network(spec)
         models.append((spec, network, REFERENCE(network, [head_of(network).target_layer()])))
     ways = {

@@ -31,7 +31,7 @@ def tune(blocks: gr.Blocks) -> None:
     # It looks for work a thousand times a second. In a crowd uploads have begun before their turn
     # (``MOST_WAITING``), and alone nobody notices this. For news of progress, which no event of
     # ours has, it looks a hundred times.
-    queue.sleep_when_free = 0.05
+    queue.sleep_when_free = 0.06
     queue.progress_update_sleep_when_free = 1
     # After every event it would compute statistics of the last ten thousand, which nobody reads.
     queue.ANALYTICS_MAX_EVENTS = 1
