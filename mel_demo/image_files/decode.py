@@ -103,8 +103,6 @@ def _check(data: bytes, markers: jpeg.Jpeg | None) -> Sequence[int] | None:
         jpeg.check(markers)
         if found := jpeg.damage(data, markers):
             raise _damaged_jpeg(found)
-        if jpeg.warning(data, markers):
-            raise _damaged_jpeg("some of its data makes no sense")
     elif data.startswith(png.SIGNATURE):
         return png.check(data)
     elif data.startswith(tiff.MAGIC):

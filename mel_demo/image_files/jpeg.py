@@ -1,8 +1,8 @@
 """A JPEG file's markers: what kind it is, what decoding it would cost, and signs of damage.
 
 libjpeg only warns of damage and goes on with grey, and Pillow does not pass its warnings on. So
-they are asked for once more (``warning``), and signs of which it does not warn are looked for in
-the markers, in the coded data and in the pixels (``grey_blocks``). Terms as in ITU-T T.81.
+they are asked for once more, and signs of which it does not warn are looked for in the markers, in
+the coded data (``damage``) and in the pixels (``grey_blocks``). Terms as in ITU-T T.81.
 """
 
 import re
@@ -22,21 +22,31 @@ from mel_demo.image_files.limits import (
     check_size,
 )
 
-_EOI, _SOS, _DHT, _DRI = 0xD9, 0xDA, 0xC4, 0xDD
+_EOI, _SOS, _DHT, _DQT, _DNL, _DRI = 0xD9, 0xDA, 0xC4, 0xDB, 0xDC, 0xDD
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {_DHT, 0xC8, 0xCC}
 _PROGRESSIVE = frozenset((0xC2, 0xC6, 0xCA, 0xCE))
 _LOSSLESS = frozenset((0xC3, 0xC7, 0xCB, 0xCF))
 _ARITHMETIC = frozenset(range(0xC9, 0xD0))
 # Tables, another scan, the number of lines, comments and the end: nothing else follows a scan.
-_AFTER_A_SCAN = frozenset((_EOI, _SOS, _DHT, 0xDB, 0xDC, _DRI, 0xFE, *range(0xE0, 0xF0)))
+_AFTER_A_SCAN = frozenset((_EOI, _SOS, _DHT, _DQT, _DNL, _DRI, 0xFE, *range(0xE0, 0xF0)))
+# Zeros and 0xFF before a marker fill up; cameras write both.
+_NEXT = re.compile(rb"\0*\xff+(?=[^\0\xff])")
 _SCAN_ENDS = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 _RESTARTS = re.compile(rb"\xff([\xd0-\xd7])")
 # Of zero bytes in a row: a whole block of coefficients that are all -1, which no picture has.
 _ZEROS = bytes(48)
+# Bits that correct coefficients of blocks without new ones may be zeros; encoders hold back at most
+# 1,000 of them.
+_CORRECTING_ZEROS = bytes(128)
 _END_OF_BLOCK = 0  # as a DC symbol: no difference
-# Some encoders fill up to a round length.
+# Some encoders fill up to a round length. So many bytes are no sign of damage where it cannot be
+# told whether the picture needs them.
 _BEHIND = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
 _MOST_FILLED, _FILLING = 16, {0, 255}
+_BROKEN_OFF = "its data is broken off by a marker that does not belong there"
+_STRAY = "between its parts are bytes that belong to none of them"
+_ZEROED = "a part of its data is zeros"
+_PADDING = bytes(3)  # of two one may be data, and one stand behind a 0xFF of data
 _CHEAP = MAX_SAMPLES_VISITED // 5
 _GREY = 128
 
@@ -44,7 +54,8 @@ _GREY = 128
 @dataclass
 class Scan:
     """``components``: by id, with their DC and AC table. ``first``: of each table the symbol whose
-    code is zeros. ``start``, ``stop``: where its coded data lies in the file."""
+    code is zeros. ``head``: its own header behind all tables that stand between it and the scan
+    before. ``start``, ``stop``: where its coded data lies in the file."""
 
     components: dict[int, tuple[int, int]]
     spectrum: tuple[int, int]
@@ -52,14 +63,16 @@ class Scan:
     low: int
     first: dict[tuple[int, int], int]
     restart_interval: int
+    head: bytes
     start: int
     stop: int = 0
 
 
 @dataclass
 class Jpeg:
-    """``samplings``: of each component id its horizontal and vertical sampling factor. ``stray``:
-    whether a marker stands where none may; ``ended``: whether the end marker was reached."""
+    """``samplings``: of each component id its horizontal and vertical sampling factor. ``fault``:
+    what is wrong with its segments, in words; ``lines_later``: whether the number of lines follows
+    the first scan; ``ended``: whether the end marker was reached."""
 
     kind: int = 0
     precision: int = 8
@@ -67,7 +80,8 @@ class Jpeg:
     height: int = 0
     samplings: dict[int, tuple[int, int]] = field(default_factory=dict)
     scans: list[Scan] = field(default_factory=list)
-    stray: bool = False
+    fault: str | None = None
+    lines_later: bool = False
     ended: bool = False
 
     @property
@@ -82,17 +96,23 @@ def read(data: bytes) -> Jpeg:
     """
     tables: dict[tuple[int, int], int] = {}
     found, interval, position, count = Jpeg(), 0, 2, 0
-    while position + 4 <= len(data) and data[position] == 0xFF:
+    needed: list[bytes] = []
+    while position + 4 <= len(data):
+        marker_at = _NEXT.match(data, position)
+        if marker_at is None:
+            found.fault = found.fault or _STRAY
+            break
+        position = marker_at.end() - 1
         marker, count = data[position + 1], count + 1
         check_count("JPEG segments", count, MAX_PARTS)
-        if marker == 0xFF:  # a fill byte
-            position += 1
-            continue
         if marker == _EOI:
             found.ended = True
             break
+        if position + 4 > len(data):
+            break
         start, (length,) = position + 4, struct.unpack_from(">H", data, position + 2)
         body = data[start : position + 2 + length]
+        segment = data[position : position + 2 + length]
         position += 2 + length
         try:
             if marker in _FRAMES and not found.kind:
@@ -100,10 +120,19 @@ def read(data: bytes) -> Jpeg:
                 found.precision, found.height, found.width = struct.unpack_from(">BHH", body)
                 for one in range(6, 6 + 3 * body[5], 3):
                     found.samplings[body[one]] = body[one + 1] >> 4, body[one + 1] & 15
+                needed.append(segment)
             elif marker == _DHT:
                 tables = tables | _first_symbols(body)
+                needed.append(segment)
+            elif marker == _DQT:
+                if not _dividing(body):
+                    found.fault = "a table in its header has zeros"
+                needed.append(segment)
             elif marker == _DRI:
                 (interval,) = struct.unpack_from(">H", body)
+                needed.append(segment)
+            elif marker == _DNL:
+                found.lines_later = True
             elif marker == _SOS:
                 end = 1 + 2 * body[0]
                 components = {
@@ -112,17 +141,27 @@ def read(data: bytes) -> Jpeg:
                 low, high, bits = body[end : end + 3]
                 if not found.progressive:  # these mean nothing there, and some writers put zeros
                     low, high, bits = 0, 63, 0
+                needed.append(segment[: 4 + end] + bytes((low, high, bits)))
                 scan = Scan(
-                    components, (low, high), bits >> 4, bits & 15, tables, interval, position
+                    components,
+                    (low, high),
+                    bits >> 4,
+                    bits & 15,
+                    tables,
+                    interval,
+                    b"".join(needed),
+                    position,
                 )
+                needed.clear()
                 found.scans.append(scan)
                 check_count("progressive scans", len(found.scans), MAX_SCANS)
                 ends = _SCAN_ENDS.search(data, position)
                 scan.stop = position = ends.start() if ends else len(data)
                 if ends and data[position + 1] not in _AFTER_A_SCAN:
-                    found.stray = True
+                    found.fault = _BROKEN_OFF
                     break
         except (IndexError, ValueError, struct.error):
+            found.fault = "a part of its header makes no sense"
             break
     # The end marker is two bytes, where a segment has at least four.
     found.ended = found.ended or data[position : position + 2] == b"\xff\xd9"
@@ -140,6 +179,11 @@ def check(jpeg: Jpeg) -> None:
         raise _kind_error("arithmetic-coded")
     if jpeg.precision != 8:
         raise _kind_error(f"{jpeg.precision}-bit")
+    if jpeg.lines_later and not jpeg.height:
+        raise NotAnImageError(
+            "The JPEG says only behind its data how many lines it has (DNL), which cannot be read "
+            "here. Save it anew as JPEG, or as PNG."
+        )
     check_size(jpeg.width, jpeg.height, "JPEG")
     if jpeg.progressive or len(jpeg.scans) > 1:
         held = sum(_samples(jpeg).values())
@@ -152,41 +196,77 @@ def check(jpeg: Jpeg) -> None:
 
 
 def damage(data: bytes, jpeg: Jpeg) -> str | None:
-    """What in the file's build says that it is damaged, in words; None where nothing does."""
-    if jpeg.stray:
-        return "its data is broken off by a marker that does not belong there"
+    """What in the file's build and in libjpeg's warnings says that it is damaged, in words; None
+    where nothing does.
+
+    libjpeg decodes the picture to an eighth, 1 to 2 ms for 600 x 450 pixels. A progressive file
+    near the limits is not gone through twice: of its coded data less is known.
+    """
+    if jpeg.fault:
+        return jpeg.fault
     for scan in jpeg.scans:
         coded = data[scan.start : scan.stop]
         numbers = [match[0] & 7 for match in _RESTARTS.findall(coded)]
         if numbers != [number % 8 for number in range(len(numbers))]:
             return "parts of its data are missing or exchanged"
         if numbers and not scan.restart_interval:
-            return "its data is broken off by a marker that does not belong there"
-        if not _zeros_mean_flat(jpeg, scan) and _ZEROS in coded:
-            return "a part of its data is zeros"
+            return _BROKEN_OFF
+        proof = _zeros_that_prove(jpeg, scan)
+        if proof and proof in coded.rstrip(b"\0"):
+            return _ZEROED
     if jpeg.ended and not _complete(jpeg):
         return "parts of its data are missing"
+    return _damaged_code(data, jpeg)
+
+
+def _damaged_code(data: bytes, jpeg: Jpeg) -> str | None:
+    """Damage by libjpeg's warnings, and zeros at the end of scans.
+
+    Zeros are padding where the scans have all their blocks without them. Where a scan needs some of
+    them, the picture may be flat there or its end lost.
+    """
+    cheap = not jpeg.progressive or _visited(jpeg) <= _CHEAP
+    warned = _warned(_bare(data, jpeg, padded=False)) if cheap else None
+    if warned is False:
+        return None
+    for scan in jpeg.scans:
+        proof = _zeros_that_prove(jpeg, scan)
+        if proof and data.endswith(proof, scan.start, scan.stop):
+            return _ZEROED
+    padded = any(data.endswith(_PADDING, scan.start, scan.stop) for scan in jpeg.scans)
+    if warned and (not padded or _warned(_bare(data, jpeg, padded=True))):
+        return "some of its data makes no sense"
     return None
 
 
-def warning(data: bytes, jpeg: Jpeg) -> bool:
-    """Whether libjpeg warns of data that makes no sense; it decodes the picture to an eighth.
+def _bare(data: bytes, jpeg: Jpeg, padded: bool) -> bytes:
+    """The picture without whatever its coefficients do not depend on, and ``padded`` with the zeros
+    that end its scans or without them.
 
-    Costs 1 to 2 ms for 600 x 450 pixels. A progressive file near the limits is not gone through
-    twice: nothing is said of it.
+    libjpeg tells only its first warning. Of a strange version of JFIF it should tell none.
     """
-    if jpeg.progressive and _visited(jpeg) > _CHEAP:
-        return False
+    parts = [b"\xff\xd8"]
+    for scan in jpeg.scans:
+        coded = data[scan.start : scan.stop]
+        if not padded and coded.endswith(_PADDING):
+            coded = coded.rstrip(b"\0")
+            coded += b"\0" * coded.endswith(b"\xff")  # which is data only with a zero behind it
+        parts += [scan.head, coded]
+    return b"".join((*parts, b"\xff\xd9"))
+
+
+def _warned(bare: bytes) -> bool | None:
+    """Whether libjpeg warns of data that makes no sense; None where TurboJPEG does not take the
+    file, as of rare samplings."""
     try:
         simplejpeg.decode_jpeg(
-            data, "GRAY", fastdct=True, min_height=1, min_width=1, min_factor=8, strict=True
+            bare, "GRAY", fastdct=True, min_height=1, min_width=1, min_factor=8, strict=True
         )
-    except ValueError as error:  # of what else is wrong, Pillow will say it
+    except ValueError as error:
         filled = _BEHIND.search(str(error))
         if filled is not None and int(filled[1]) <= _MOST_FILLED:
-            stop = jpeg.scans[-1].stop
-            return not set(data[stop - int(filled[1]) : stop]) <= _FILLING
-        return "Corrupt JPEG data" in str(error)
+            return not set(bare[-2 - int(filled[1]) : -2]) <= _FILLING
+        return True if "Corrupt JPEG data" in str(error) else None
     return False
 
 
@@ -244,6 +324,17 @@ def _first_symbols(body: bytes) -> dict[tuple[int, int], int]:
     return found
 
 
+def _dividing(body: bytes) -> bool:
+    """Whether all numbers of the tables in a DQT segment are above zero, as they have to be."""
+    position = 0
+    while position < len(body):
+        wide = body[position] >> 4
+        if 0 in struct.unpack_from(">64H" if wide else "64B", body, position + 1):
+            return False
+        position += 129 if wide else 65
+    return True
+
+
 def _samples(jpeg: Jpeg) -> dict[int, int]:
     """Coefficients of every component."""
     most_across = max((across for across, _ in jpeg.samplings.values()), default=1) or 1
@@ -261,28 +352,36 @@ def _visited(jpeg: Jpeg) -> int:
     return sum(samples.get(one, 0) for scan in jpeg.scans for one in scan.components)
 
 
-def _zeros_mean_flat(jpeg: Jpeg, scan: Scan) -> bool:
-    """Whether zero bytes may stand for an area of one colour. Then they prove nothing.
+def _zeros_that_prove(jpeg: Jpeg, scan: Scan) -> bytes | None:
+    """So many zero bytes in a row as no whole scan has; None where they may stand for an area of
+    one colour.
 
     Sequential: the AC code of zeros ends the block. Progressive: the DC code of zeros is that of no
-    difference; a refinement is bits without codes. Ends of blocks are never written one by one in
-    a scan of AC coefficients.
+    difference, and DC is refined by bits without codes. Ends of blocks are never written one by one
+    in a scan of AC coefficients.
     """
-    if scan.high > 0:
-        return True
-    kind = 0 if jpeg.progressive else 1
     if jpeg.progressive and scan.spectrum[0] > 0:
-        return False
+        return _CORRECTING_ZEROS if scan.high else _ZEROS
+    if scan.high:
+        return None
+    kind = 0 if jpeg.progressive else 1
     tables = [(kind, pair[kind]) for pair in scan.components.values()]
-    return all(scan.first.get(table, _END_OF_BLOCK) == _END_OF_BLOCK for table in tables)
+    flat = all(scan.first.get(table, _END_OF_BLOCK) == _END_OF_BLOCK for table in tables)
+    return None if flat else _ZEROS
 
 
 def _complete(jpeg: Jpeg) -> bool:
-    """Whether the scans hold every bit of every coefficient."""
-    lowest = {one: [1] * 64 for one in jpeg.samplings}
+    """Whether the scans hold every bit of every coefficient, each refining what is there."""
+    lowest: dict[int, list[int | None]] = {one: [None] * 64 for one in jpeg.samplings}
     for scan in jpeg.scans:
         start, stop = scan.spectrum
         for one in scan.components:
-            if one in lowest:
-                lowest[one][start : stop + 1] = [scan.low] * (stop + 1 - start)
-    return not any(any(bits) for bits in lowest.values())
+            if one not in lowest:
+                continue
+            known = lowest[one]
+            if (start and known[0] is None) or any(
+                (bits or 0) != scan.high for bits in known[start : stop + 1]
+            ):
+                return False
+            known[start : stop + 1] = [scan.low] * (stop + 1 - start)
+    return not any(bits != 0 for known in lowest.values() for bits in known)

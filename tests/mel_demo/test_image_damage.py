@@ -1,11 +1,9 @@
 """A damaged file is refused, whole ones never are; no upload costs more than the limits say."""
 
-import io
 import re
 import struct
 import zlib
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,190 +18,7 @@ from mel_demo.errors import (
 from mel_demo.image_files import jpeg, limits
 from mel_demo.images import open_image, read_image
 from tests.support.lesions import draw_lesion
-
-EXAMPLES = sorted((Path(__file__).parents[2] / "mel_demo/ui/examples").glob("*.jpg"))
-
-
-def textured(size: tuple[int, int] = (320, 240)) -> Image.Image:
-    rng = np.random.default_rng(0)
-    picture = np.asarray(draw_lesion("mel", 1, size), np.float32) + rng.normal(
-        0, 8, (*size[::-1], 1)
-    )
-    return Image.fromarray(picture.clip(0, 255).astype(np.uint8))
-
-
-def encode(image: Image.Image, format: str = "JPEG", **options: object) -> bytes:
-    file = io.BytesIO()
-    image.save(file, format, **options)
-    return file.getvalue()
-
-
-PICTURE = textured()
-KINDS = {
-    "standard tables": {"quality": 92},
-    "its own tables": {"quality": 92, "optimize": True},
-    "zeros mean flat": {"quality": 40, "optimize": True},
-    "no subsampling": {"quality": 85, "subsampling": 0},
-    "restarts": {"quality": 85, "restart_marker_rows": 1},
-    "progressive": {"quality": 85, "progressive": True},
-}
-
-
-def coded(data: bytes) -> tuple[int, int]:
-    """Where the first scan's coded data lies; of a progressive file that of the longest scan of AC
-    coefficients."""
-    found = jpeg.read(data)
-    scans = [scan for scan in found.scans if scan.spectrum[0] and not scan.high] or found.scans
-    longest = max(scans, key=lambda scan: scan.stop - scan.start)
-    return longest.start, longest.stop
-
-
-def zeroed(share: float, length: int) -> Callable[[bytes], bytes]:
-    def damage(data: bytes) -> bytes:
-        start, stop = coded(data)
-        start += round((stop - start) * share)
-        stop = min(stop, start + length)
-        return data[:start] + bytes(stop - start) + data[stop:]
-
-    return damage
-
-
-def cut(data: bytes) -> bytes:
-    start, stop = coded(data)
-    return data[: start + (stop - start) // 2] + b"\xff\xd9"
-
-
-def dropped(data: bytes) -> bytes:
-    start, stop = coded(data)
-    start += (stop - start) // 3
-    return data[:start] + data[start + 512 :]
-
-
-def erased(data: bytes) -> bytes:
-    start, stop = coded(data)
-    start += (stop - start) // 3
-    return data[:start] + b"\xff" * 512 + data[start + 512 :]
-
-
-def exchanged(data: bytes) -> bytes:
-    """A sector of the same file in another's place, as after a repaired file system."""
-    start, stop = coded(data)
-    here, there = start + (stop - start) // 3, start + (stop - start) // 2
-    return data[:here] + data[there : there + 512] + data[here + 512 :]
-
-
-def foreign(data: bytes) -> bytes:
-    """A sector of another file."""
-    start, stop = coded(data)
-    here = start + (stop - start) // 3
-    noise = np.random.default_rng(0).integers(0, 255, 512, np.uint8).tobytes()
-    return data[:here] + noise + data[here + 512 :]
-
-
-DAMAGES = {
-    "a sector of zeros early": zeroed(0.1, 512),
-    "a sector of zeros late": zeroed(0.8, 512),
-    "many sectors of zeros": zeroed(0.3, 4096),
-    "zeros to the end": zeroed(0.4, 10**9),
-    "erased flash": erased,
-    "another sector": exchanged,
-    "another file's sector": foreign,
-}
-
-
-@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-@pytest.mark.parametrize("options", KINDS.values(), ids=KINDS)
-def test_a_jpeg_with_lost_sectors_is_refused(
-    options: dict, damage: Callable[[bytes], bytes]
-) -> None:
-    data = encode(PICTURE, **options)
-    assert read_image(data).remarks == ()
-    with pytest.raises(TruncatedImageError, match=r"The JPEG is damaged.*Copy it again"):
-        open_image(damage(data))
-
-
-@pytest.mark.parametrize("filling", [bytes(10), b"\xff" * 10])
-def test_a_jpeg_filled_up_to_a_round_length_is_whole(filling: bytes) -> None:
-    data = encode(PICTURE)
-    _, stop = coded(data)
-    assert (open_image(data[:stop] + filling + data[stop:]) == open_image(data)).all()
-
-
-def test_a_jpeg_whose_scan_says_nothing_of_its_spectrum_is_whole() -> None:
-    """It means nothing where there is one scan, and some writers put zeros."""
-    data = encode(PICTURE)
-    end = jpeg.read(data).scans[0].start
-    assert data[end - 3 : end] == bytes((0, 63, 0))
-    assert (open_image(data[: end - 2] + b"\0" + data[end - 1 :]) == open_image(data)).all()
-
-
-@pytest.mark.parametrize("damage", [cut, dropped])
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "restarts"])
-def test_a_jpeg_with_missing_data_and_an_end_marker_is_refused(
-    kind: str, damage: Callable[[bytes], bytes]
-) -> None:
-    with pytest.raises(TruncatedImageError):
-        open_image(damage(encode(PICTURE, **KINDS[kind])))
-
-
-def test_a_progressive_jpeg_without_its_last_scans_is_refused() -> None:
-    data = encode(PICTURE, progressive=True)
-    last = jpeg.read(data).scans[-1]
-    header = data.rindex(b"\xff\xda", 0, last.start)
-    with pytest.raises(TruncatedImageError, match="missing"):
-        open_image(data[:header] + b"\xff\xd9")
-
-
-def test_a_restart_that_is_out_of_order_is_refused() -> None:
-    data = encode(PICTURE, restart_marker_rows=1)
-    with pytest.raises(TruncatedImageError, match="missing or exchanged"):
-        open_image(data.replace(b"\xff\xd3", b"\xff\xd4", 1))
-
-
-def flat(colour: tuple[int, int, int]) -> Image.Image:
-    return Image.new("RGB", (640, 480), colour)
-
-
-def with_margin(colour: tuple[int, int, int], box: tuple[int, int]) -> Image.Image:
-    image = flat(colour)
-    image.paste(PICTURE, box)
-    return image
-
-
-WHOLE = {
-    "black": flat((0, 0, 0)),
-    "white": flat((255, 255, 255)),
-    "plain grey": flat((128, 128, 128)),
-    "black corners": with_margin((0, 0, 0), (160, 120)),
-    "grey around": with_margin((128, 128, 128), (160, 120)),
-    "grey below and to the right": with_margin((128, 128, 128), (0, 0)),
-    "a ramp": Image.linear_gradient("L").resize((640, 480)).convert("RGB"),
-    "one pixel": Image.new("RGB", (1, 1), (9, 9, 9)),
-    "grey picture": PICTURE.convert("L"),
-    "odd size": PICTURE.resize((333, 17)),
-}
-
-
-@pytest.mark.parametrize("options", KINDS.values(), ids=KINDS)
-@pytest.mark.parametrize("image", WHOLE.values(), ids=WHOLE)
-def test_whole_jpegs_are_no_damage(image: Image.Image, options: dict) -> None:
-    """However flat, and whatever their margins."""
-    if image.mode == "L":
-        options = {key: value for key, value in options.items() if key != "subsampling"}
-    assert read_image(encode(image, **options)).rgb.shape[:2] == image.size[::-1]
-
-
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_the_shipped_drawings_are_whole(path: Path) -> None:
-    assert read_image(path).remarks == ()
-
-
-def test_what_follows_the_picture_is_not_looked_at() -> None:
-    """A second picture, a film, padding: phones put much behind the end marker."""
-    data = encode(PICTURE)
-    assert (
-        open_image(data + bytes(5000) + b"\xff\xd8\xff" + data[3:900]) == open_image(data)
-    ).all()
+from tests.support.textured import PICTURE, encode, textured
 
 
 @pytest.mark.parametrize("where", [0.2, 0.9])
@@ -225,34 +40,6 @@ def test_zeros_in_formats_without_checksums(format: str, options: dict) -> None:
     middle = len(data) // 2
     with pytest.raises(TruncatedImageError):
         open_image(data[:middle] + bytes(512) + data[middle + 512 :])
-
-
-def kind_of(marker: int, precision: int = 8) -> bytes:
-    """The JPEG with another kind of frame in its header."""
-    data = encode(PICTURE)
-    at = data.index(b"\xff\xc0")
-    return (
-        data[: at + 1]
-        + bytes((marker,))
-        + data[at + 2 : at + 4]
-        + bytes((precision,))
-        + data[at + 5 :]
-    )
-
-
-@pytest.mark.parametrize(
-    ("marker", "precision", "says"),
-    [
-        (0xC3, 8, "lossless JPEG"),
-        (0xC7, 8, "lossless JPEG"),
-        (0xC9, 8, "arithmetic-coded JPEG"),
-        (0xCA, 8, "arithmetic-coded JPEG"),
-        (0xC1, 12, "12-bit JPEG"),
-    ],
-)
-def test_jpegs_of_other_kinds_are_named(marker: int, precision: int, says: str) -> None:
-    with pytest.raises(NotAnImageError, match=says):
-        open_image(kind_of(marker, precision))
 
 
 def tiff(rgb: np.ndarray, planar: bool, number_format: int) -> bytes:
