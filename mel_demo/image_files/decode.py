@@ -85,13 +85,17 @@ def decode(
         factor = reduction(image)
         if markers is not None and factor > 1:
             image.draft(image.mode, (image.width // factor, image.height // factor))
+        if markers is not None and image.mode == "CMYK" and "adobe" not in image.info:
+            # Pillow takes all inks for inverted; only Adobe's are.
+            image.tile = [tile._replace(args=("CMYK", "")) for tile in image.tile]
         try:
             image.load()
         except _BOMB as error:
             raise far_too_large() from error
         except _DECODE_ERRORS as error:
             raise TruncatedImageError(_DAMAGED) from error
-        return convert(image, markers, code_points, profile)
+        picture = convert(image, markers, code_points, profile)
+        return Picture(picture.rgb, picture.remarks + _several(image, data))
 
 
 def _check(data: bytes, markers: jpeg.Jpeg | None) -> Sequence[int] | None:
@@ -130,6 +134,19 @@ def _open(data: bytes, formats: tuple[str, ...]) -> ImageFile.ImageFile:
             register_heif_opener(thumbnails=False)
             formats = (*formats, "HEIF")
     return Image.open(io.BytesIO(data), formats=formats)
+
+
+def _several(image: ImageFile.ImageFile, data: bytes) -> tuple[str, ...]:
+    """A remark where the file is an animation, or has other pages than thumbnails."""
+    if image.format == "TIFF":
+        found = tiff.read(data)
+        several = found is not None and found.more
+    elif image.format == "GIF":
+        several = "loop" in image.info  # to count them takes a step for each of its blocks
+    else:
+        # The further pictures of a JPEG (MPO) and of HEIC are previews and depths.
+        several = image.format in ("PNG", "WEBP", "AVIF") and getattr(image, "n_frames", 1) > 1
+    return ("first_frame",) if several else ()
 
 
 def _is_heic(data: bytes) -> bool:

@@ -18,6 +18,8 @@ MAX_PIXELS_OF = {
     "JPEG2000": 6_000_000,
 }
 """For formats whose decoders are slow, or need several times the memory of the picture."""
+MAX_SIDE = 65_535
+"""Pixels, as in JPEG; a longer picture is a line, which costs several times as much a pixel."""
 MAX_KEPT_PIXELS = 16_000_000
 """What a larger picture is reduced to while it is decoded; a model sees a fraction of it."""
 MAX_KEPT_CMYK_PIXELS = 4_000_000
@@ -53,7 +55,13 @@ def check_bytes(size: int) -> None:
 
 
 def check_size(width: int, height: int, format: str | None = None) -> None:
-    """Raises ImageTooLargeError where a picture has more pixels than its format may have."""
+    """Raises ImageTooLargeError where a picture has more pixels than its format may have, or is
+    longer than MAX_SIDE."""
+    if max(width, height) > MAX_SIDE:
+        raise ImageTooLargeError(
+            f"The image has {width} x {height} pixels; {MAX_SIDE} is the longest side that can be "
+            f"judged. {_OUT}"
+        )
     most = MAX_PIXELS_OF.get(format or "", MAX_PIXELS)
     if width * height > most:
         raise ImageTooLargeError(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, TiffTags
 
 from mel_demo.errors import (
     ImageError,
@@ -110,6 +110,71 @@ def test_tiffs_that_pillow_does_not_read_right_are_refused_in_words(
         open_image(tiff(rgb, planar, number_format))
 
 
+def saved(image: Image.Image = PICTURE, **tags: int) -> bytes:
+    """A TIFF of Pillow's with other tags, by their names."""
+    white = tags.pop("WhiteIsZero", None)
+    numbers = {TiffTags.lookup(tag).name: tag for tag in (254, 339)}
+    data = encode(image, "TIFF", tiffinfo={numbers[name]: value for name, value in tags.items()})
+    if white:  # Pillow would turn the picture over
+        at = data.index(struct.pack("<HHI", 262, 3, 1)) + 8
+        data = data[:at] + bytes(2) + data[at + 2 :]
+    return data
+
+
+def huge_tile() -> bytes:
+    """Where strips were, a tile of 256 megapixels: under tags of the same length."""
+    data = bytearray(encode(PICTURE, "TIFF"))
+    for tag, other, value in ((278, 322, 16_000), (277, 323, 16_000)):
+        at = next(
+            at for kind in (3, 4) if (at := data.find(struct.pack("<HHI", tag, kind, 1), 8)) > 0
+        )
+        data[at : at + 12] = struct.pack("<HHII", other, 4, 1, value)
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: saved(NewSubfileType=1), "begins with a thumbnail.*DNG.*Save it as JPEG"),
+        (lambda: saved(PICTURE.convert("L"), SampleFormat=2), "8-bit signed numbers as grey"),
+        (
+            lambda: saved(Image.fromarray(RGB[..., 0].astype(np.uint16) * 257), WhiteIsZero=1),
+            "16-bit whole numbers as grey values with white as zero",
+        ),
+        (lambda: saved(PICTURE.convert("YCbCr")), "8-bit whole numbers as luma and chroma"),
+    ],
+    ids=["thumbnail first", "signed grey", "deep grey, white is zero", "luma and chroma"],
+)
+def test_tiffs_of_rare_builds_are_named(make: Callable[[], bytes], says: str) -> None:
+    with pytest.raises(NotAnImageError, match=says):
+        open_image(make())
+
+
+def test_grey_with_white_as_zero_is_no_negative() -> None:
+    grey = np.asarray(PICTURE.convert("L"))
+    found = open_image(saved(Image.fromarray(255 - grey), WhiteIsZero=1))
+    assert (found == grey[..., None]).all()
+
+
+@pytest.mark.parametrize("format", ["TIFF", "GIF", "WEBP", "PNG", "AVIF"])
+def test_the_first_of_several_pictures_is_remarked(format: str) -> None:
+    options = {"save_all": True, "append_images": [PICTURE.rotate(90)], "loop": 0}
+    if format in ("TIFF", "AVIF"):
+        del options["loop"]
+    assert "first_frame" in read_image(encode(PICTURE, format, **options)).remarks
+    assert "first_frame" not in read_image(encode(PICTURE, format)).remarks
+
+
+def test_a_thumbnail_behind_a_tiffs_picture_is_no_second_one() -> None:
+    data, small = saved(), encode(PICTURE.resize((8, 8)), "TIFF", tiffinfo={254: 1})
+    (start,) = struct.unpack_from("<I", data, 4)
+    end = start + 2 + 12 * struct.unpack_from("<H", data, start)[0]
+    (directory,) = struct.unpack_from("<I", small, 4)
+    # Its directory alone, put at the end: nobody reads its pixels.
+    both = data[:end] + struct.pack("<I", len(data)) + data[end + 4 :] + small[directory:]
+    assert read_image(both).remarks == ()
+
+
 def many_scans(count: int, size: tuple[int, int]) -> bytes:
     """A progressive JPEG whose last scan is there over and over."""
     data = encode(draw_lesion("nv", 1, (64, 64)).resize(size), progressive=True, quality=30)
@@ -160,6 +225,7 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
         ),
         "bytes in its tags",
     ),
+    "a huge tile": (huge_tile, "pixels in each tile"),
     "comments of a GIF": (lambda: gif_comments(30_000), "GIF blocks before its picture"),
     "run lengths": (bmp_runs, "bytes of run lengths"),
 }
@@ -179,6 +245,11 @@ def test_what_is_built_to_be_slow_is_refused_undecoded(
     monkeypatch.setattr(Image, "open", lambda *_, **__: pytest.fail("was opened"))
     with pytest.raises(ImageTooLargeError, match=rf"[\d,]+ .*{re.escape(says)}"):
         open_image(data)
+
+
+def test_a_line_is_no_picture() -> None:
+    with pytest.raises(ImageTooLargeError, match=r"70000 x 1 pixels; 65535 is the longest"):
+        open_image(encode(Image.new("RGB", (70_000, 1)), "PNG"))
 
 
 def test_a_format_whose_decoder_needs_more_may_have_fewer_pixels() -> None:

@@ -119,6 +119,15 @@ def test_a_cmyk_jpeg_with_adobes_inverted_inks_is_not_a_negative() -> None:
     assert np.abs(open_image(data).astype(int) - RED).max() <= 3
 
 
+def test_a_cmyk_jpeg_of_plain_inks_is_not_a_negative() -> None:
+    """Without Adobe's marker they are not inverted."""
+    inverted = Image.new("CMYK", (16, 16), (255, 0, 0, 255))
+    data = encode(inverted, "JPEG", quality=95)
+    adobe = data.index(b"\xff\xee")
+    plain = data[:adobe] + data[adobe + 16 :]
+    assert np.abs(open_image(plain).astype(int) - RED).max() <= 3
+
+
 @pytest.mark.parametrize("format", ["GIF", "WEBP", "MPO", "PNG", "TIFF"])
 def test_the_first_frame_of_several(format: str) -> None:
     first, second = Image.new("RGB", (16, 16), RED), Image.new("RGB", (16, 16), (0, 0, 255))
