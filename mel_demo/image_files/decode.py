@@ -82,6 +82,8 @@ def decode(
         raise _unreadable(data) from error
     with image:
         check_size(image.width, image.height, image.format)
+        if isinstance(image, TiffImagePlugin.TiffImageFile):
+            _check_parts(image, data)
         factor = reduction(image)
         if markers is not None and factor > 1:
             image.draft(image.mode, (image.width // factor, image.height // factor))
@@ -122,6 +124,18 @@ def _check(data: bytes, markers: jpeg.Jpeg | None) -> Sequence[int] | None:
         others.check_boxes(data)
         return others.code_points(data)
     return None
+
+
+def _check_parts(image: TiffImagePlugin.TiffImageFile, data: bytes) -> None:
+    """As ``_check``, of what is a JPEG in a TIFF: libtiff keeps libjpeg's warnings to itself."""
+    try:
+        for part in tiff.jpegs(image, data):
+            markers = jpeg.read(part)
+            jpeg.check_part(markers)
+            if found := jpeg.damage(part, markers):
+                raise _damaged_jpeg(found, "JPEG in the TIFF")
+    except _DECODE_ERRORS as error:
+        raise TruncatedImageError(_DAMAGED) from error
 
 
 def _open(data: bytes, formats: tuple[str, ...]) -> ImageFile.ImageFile:
@@ -172,9 +186,9 @@ def _unreadable(data: bytes) -> ImageError:
     )
 
 
-def _damaged_jpeg(how: str) -> TruncatedImageError:
+def _damaged_jpeg(how: str, what: str = "JPEG") -> TruncatedImageError:
     return TruncatedImageError(
-        f"The JPEG is damaged: {how}. What is left may look whole and be judged wrongly. Copy it "
+        f"The {what} is damaged: {how}. What is left may look whole and be judged wrongly. Copy it "
         "again from where it came, or upload it again."
     )
 

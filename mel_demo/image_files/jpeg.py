@@ -195,6 +195,15 @@ def check(jpeg: Jpeg) -> None:
         )
 
 
+def check_part(jpeg: Jpeg) -> None:
+    """Raises NotAnImageError of a TIFF's strip or tile that is no sequential JPEG (TIFF 6.0,
+    Technical Note 2)."""
+    if jpeg.progressive or len(jpeg.scans) > len(jpeg.samplings):
+        raise NotAnImageError(
+            "The TIFF holds progressive JPEGs, which cannot be read here. Save it as JPEG."
+        )
+
+
 def damage(data: bytes, jpeg: Jpeg) -> str | None:
     """What in the file's build and in libjpeg's warnings says that it is damaged, in words; None
     where nothing does.

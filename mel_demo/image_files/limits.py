@@ -37,6 +37,8 @@ MAX_TAG_BYTES = 2
 their values would be copied once each."""
 MAX_PARTS = 20_000
 """Chunks of a PNG, strips or tiles of a TIFF, blocks of a GIF before its picture."""
+MAX_JPEG_PARTS = 5_000
+"""Strips or tiles of a TIFF that are JPEGs; each is gone through twice."""
 MAX_RUN_LENGTH_BYTES = 1_000_000
 """Of a BMP or DICOM with run lengths, which are decoded in Python."""
 MAX_HEADER_BYTES = 1_000_000

@@ -5,6 +5,7 @@ Pillow reads 8-bit TIFF of every build, and 16-bit colour but for one build that
 """
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from PIL import TiffImagePlugin
@@ -12,6 +13,7 @@ from PIL import TiffImagePlugin
 from mel_demo.errors import NotAnImageError
 from mel_demo.image_files import colour
 from mel_demo.image_files.limits import (
+    MAX_JPEG_PARTS,
     MAX_PARTS,
     MAX_PIXELS_OF,
     MAX_TAG_BYTES,
@@ -26,6 +28,7 @@ _LETTER = {1: "B", 3: "H", 4: "I", 16: "Q"}
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _SAMPLES, _PLANAR = 256, 257, 258, 259, 277, 284
 _STRIPS, _TILES, _FORMAT = 273, 324, 339
 _TILE_WIDTH, _TILE_HEIGHT = 322, 323
+_STRIP_BYTES, _TILE_BYTES, _JPEG_TABLES, _JPEG = 279, 325, 347, 7
 _SUBFILE, _OLD_SUBFILE, _INTERPRETATION = 254, 255, 262
 _WHITE_IS_ZERO, _LUMA = 0, 6  # of the photometric interpretation
 _REDUCED, _MASK = 1, 4  # bits of what a picture is for
@@ -182,6 +185,23 @@ def unreadable(tiff: Tiff) -> NotAnImageError:
         f"The TIFF stores {tiff} (compression {tiff.compression}), which cannot be read here. Save "
         "it as TIFF with 8-bit RGB colours, or as PNG."
     )
+
+
+def jpegs(image: TiffImagePlugin.TiffImageFile, data: bytes) -> Iterator[bytes]:
+    """Its strips or tiles as JPEG files, where they are coded as such.
+
+    Raises ImageTooLargeError of more parts, or more bytes in them, than an honest file has.
+    """
+    tags = image.tag_v2
+    if tags.get(_COMPRESSION) != _JPEG:
+        return
+    tables = bytes(tags.get(_JPEG_TABLES, b""))
+    lengths = tags.get(_STRIP_BYTES) or tags.get(_TILE_BYTES) or ()
+    check_count("JPEG strips or tiles", len(lengths), MAX_JPEG_PARTS)
+    check_count("bytes in its strips or tiles", sum(lengths), len(data))
+    for start, length in zip(tags.get(_STRIPS) or tags.get(_TILES) or (), lengths, strict=False):
+        part = data[start : start + length]
+        yield tables.removesuffix(b"\xff\xd9") + part[2:] if tables else part
 
 
 def conversion(image: TiffImagePlugin.TiffImageFile) -> colour.Conversion | None:

@@ -1,5 +1,6 @@
 """A damaged JPEG is refused, a whole one never is; other kinds of JPEG are named."""
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -258,6 +259,27 @@ def test_what_follows_the_picture_is_not_looked_at() -> None:
     assert (
         open_image(data + bytes(5000) + b"\xff\xd8\xff" + data[3:900]) == open_image(data)
     ).all()
+
+
+def in_tiff(change: Callable[[bytes], bytes]) -> bytes:
+    """A TIFF whose first strip, a JPEG without tables, is changed."""
+    data = encode(PICTURE, "TIFF", compression="jpeg", quality=90)
+    with Image.open(io.BytesIO(data)) as image:
+        start, length = image.tag_v2[273][0], image.tag_v2[279][0]
+    part = change(data[start : start + length])
+    return data[:start] + part.ljust(length, b"\0") + data[start + length :]
+
+
+@pytest.mark.parametrize("damage", [foreign, zeroed(0.3, 512)], ids=["foreign", "zeros"])
+def test_damage_in_a_tiffs_jpeg_is_found(damage: Callable[[bytes], bytes]) -> None:
+    open_image(in_tiff(lambda part: part))
+    with pytest.raises(TruncatedImageError, match="The JPEG in the TIFF is damaged"):
+        open_image(in_tiff(damage))
+
+
+def test_a_tiff_of_progressive_jpegs_is_refused() -> None:
+    with pytest.raises(NotAnImageError, match=r"holds progressive JPEGs"):
+        open_image(in_tiff(lambda _: encode(PICTURE, progressive=True)))
 
 
 def kind_of(marker: int, precision: int = 8) -> bytes:
