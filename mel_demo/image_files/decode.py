@@ -127,8 +127,10 @@ def _check(data: bytes, markers: jpeg.Jpeg | None) -> Sequence[int] | None:
 
 
 def _check_parts(image: TiffImagePlugin.TiffImageFile, data: bytes) -> None:
-    """As ``_check``, of what is a JPEG in a TIFF: libtiff keeps libjpeg's warnings to itself."""
+    """As ``_check``, of a TIFF's strips or tiles: libtiff does not look at the checksums of those
+    that are deflated, and keeps libjpeg's warnings to itself."""
     try:
+        tiff.check_sums(image, data)
         for part in tiff.jpegs(image, data):
             markers = jpeg.read(part)
             jpeg.check_part(markers)

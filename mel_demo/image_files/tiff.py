@@ -5,6 +5,7 @@ Pillow reads 8-bit TIFF of every build, and 16-bit colour but for one build that
 """
 
 import struct
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -28,7 +29,9 @@ _LETTER = {1: "B", 3: "H", 4: "I", 16: "Q"}
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _SAMPLES, _PLANAR = 256, 257, 258, 259, 277, 284
 _STRIPS, _TILES, _FORMAT = 273, 324, 339
 _TILE_WIDTH, _TILE_HEIGHT = 322, 323
-_STRIP_BYTES, _TILE_BYTES, _JPEG_TABLES, _JPEG = 279, 325, 347, 7
+_STRIP_BYTES, _TILE_BYTES, _JPEG_TABLES = 279, 325, 347
+_JPEG, _DEFLATE = 7, (8, 32946)  # compressions
+_PIECE = 1_000_000  # bytes that are inflated at once
 _SUBFILE, _OLD_SUBFILE, _INTERPRETATION = 254, 255, 262
 _WHITE_IS_ZERO, _LUMA = 0, 6  # of the photometric interpretation
 _REDUCED, _MASK = 1, 4  # bits of what a picture is for
@@ -192,16 +195,43 @@ def jpegs(image: TiffImagePlugin.TiffImageFile, data: bytes) -> Iterator[bytes]:
 
     Raises ImageTooLargeError of more parts, or more bytes in them, than an honest file has.
     """
-    tags = image.tag_v2
-    if tags.get(_COMPRESSION) != _JPEG:
+    if image.tag_v2.get(_COMPRESSION) != _JPEG:
         return
-    tables = bytes(tags.get(_JPEG_TABLES, b""))
+    tables = bytes(image.tag_v2.get(_JPEG_TABLES, b""))
+    parts = _parts(image, data)
+    check_count("JPEG strips or tiles", len(parts), MAX_JPEG_PARTS)
+    for part in parts:
+        yield tables.removesuffix(b"\xff\xd9") + bytes(part[2:]) if tables else bytes(part)
+
+
+def check_sums(image: TiffImagePlugin.TiffImageFile, data: bytes) -> None:
+    """Raises zlib.error of a deflated strip or tile with a wrong checksum, at which libtiff does
+    not look, and ImageTooLargeError of far more bytes than the picture has."""
+    if image.tag_v2.get(_COMPRESSION) not in _DEFLATE:
+        return
+    found, held = read(data), 0
+    if found is None:
+        return
+    # Tiles reach beyond the picture's edges, and some writers fill up the last strip.
+    pixels = (found.width + found.tile[0]) * (found.height + found.tile[1])
+    most = 2 * pixels * found.samples * found.bits // 8 + _PIECE
+    for part in _parts(image, data):
+        stream, rest = zlib.decompressobj(), bytes(part)
+        while rest and not stream.eof:
+            held += len(stream.decompress(rest, _PIECE))
+            check_count("bytes in its strips or tiles", held, most)
+            rest = stream.unconsumed_tail
+        if not stream.eof:
+            raise zlib.error("cut off")
+
+
+def _parts(image: TiffImagePlugin.TiffImageFile, data: bytes) -> list[memoryview]:
+    tags = image.tag_v2
+    starts = tags.get(_STRIPS) or tags.get(_TILES) or ()
     lengths = tags.get(_STRIP_BYTES) or tags.get(_TILE_BYTES) or ()
-    check_count("JPEG strips or tiles", len(lengths), MAX_JPEG_PARTS)
     check_count("bytes in its strips or tiles", sum(lengths), len(data))
-    for start, length in zip(tags.get(_STRIPS) or tags.get(_TILES) or (), lengths, strict=False):
-        part = data[start : start + length]
-        yield tables.removesuffix(b"\xff\xd9") + part[2:] if tables else part
+    view = memoryview(data)
+    return [view[start : start + length] for start, length in zip(starts, lengths, strict=False)]
 
 
 def conversion(image: TiffImagePlugin.TiffImageFile) -> colour.Conversion | None:

@@ -1,5 +1,6 @@
 """A damaged file is refused, whole ones never are; no upload costs more than the limits say."""
 
+import io
 import re
 import struct
 import zlib
@@ -19,6 +20,16 @@ from mel_demo.image_files import jpeg, limits
 from mel_demo.images import open_image, read_image
 from tests.support.lesions import draw_lesion
 from tests.support.textured import PICTURE, encode, textured
+
+
+@pytest.mark.parametrize("where", [0.2, 0.5, 0.9])
+@pytest.mark.parametrize("compression", ["tiff_adobe_deflate", "tiff_deflate"])
+def test_a_deflated_tiff_is_checked_by_its_checksums(compression: str, where: float) -> None:
+    data = bytearray(encode(PICTURE, "TIFF", compression=compression))
+    assert (open_image(bytes(data)) == RGB).all()
+    data[round(len(data) * where)] ^= 16
+    with pytest.raises(TruncatedImageError):
+        open_image(bytes(data))
 
 
 @pytest.mark.parametrize("where", [0.2, 0.9])
@@ -235,6 +246,18 @@ def _exif_of(count: int) -> bytes:
     shared = 8 + 2 + 12 * count
     entries = b"".join(struct.pack("<HHII", 40_000 + at, 1, 30_000, shared) for at in range(count))
     return b"II*\0" + struct.pack("<IH", 8, count) + entries + bytes(30_100)
+
+
+def test_a_strip_that_inflates_without_end_is_refused_early() -> None:
+    data = encode(Image.new("L", (64, 64)), "TIFF", compression="tiff_adobe_deflate")
+    with Image.open(io.BytesIO(data)) as image:
+        start, length = image.tag_v2[273][0], image.tag_v2[279][0]
+    bomb = zlib.compress(bytes(50_000_000))
+    changed = data.replace(
+        struct.pack("<HHII", 279, 4, 1, length), struct.pack("<HHII", 279, 4, 1, len(bomb))
+    ).replace(struct.pack("<HHII", 273, 4, 1, start), struct.pack("<HHII", 273, 4, 1, len(data)))
+    with pytest.raises(ImageTooLargeError, match="bytes in its strips or tiles"):
+        open_image(changed + bomb)
 
 
 @pytest.mark.parametrize(("make", "says"), BOMBS.values(), ids=BOMBS)
