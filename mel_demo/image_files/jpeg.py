@@ -174,11 +174,11 @@ def check(jpeg: Jpeg) -> None:
     Raises NotAnImageError with the true reason, or ImageTooLargeError.
     """
     if jpeg.kind in _LOSSLESS:
-        raise _kind_error("lossless")
+        raise _kind_error("a lossless")
     if jpeg.kind in _ARITHMETIC:
-        raise _kind_error("arithmetic-coded")
+        raise _kind_error("an arithmetic-coded")
     if jpeg.precision != 8:
-        raise _kind_error(f"{jpeg.precision}-bit")
+        raise _kind_error(f"a {jpeg.precision}-bit")
     if jpeg.lines_later and not jpeg.height:
         raise NotAnImageError(
             "The JPEG says only behind its data how many lines it has (DNL), which cannot be read "
@@ -318,7 +318,7 @@ def lost(grey: np.ndarray) -> bool:
 
 def _kind_error(kind: str) -> NotAnImageError:
     return NotAnImageError(
-        f"The file is a {kind} JPEG, which cannot be read here. Save it as an ordinary (8-bit "
+        f"The file is {kind} JPEG, which cannot be read here. Save it as an ordinary (8-bit "
         "baseline) JPEG, or as PNG."
     )
 

@@ -298,10 +298,10 @@ def kind_of(marker: int, precision: int = 8) -> bytes:
 @pytest.mark.parametrize(
     ("marker", "precision", "says"),
     [
-        (0xC3, 8, "lossless JPEG"),
-        (0xC7, 8, "lossless JPEG"),
-        (0xC9, 8, "arithmetic-coded JPEG"),
-        (0xCA, 8, "arithmetic-coded JPEG"),
+        (0xC3, 8, "is a lossless JPEG"),
+        (0xC7, 8, "is a lossless JPEG"),
+        (0xC9, 8, "is an arithmetic-coded JPEG"),
+        (0xCA, 8, "is an arithmetic-coded JPEG"),
         (0xC1, 12, "12-bit JPEG"),
     ],
 )
