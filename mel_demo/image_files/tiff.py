@@ -36,8 +36,8 @@ _SUBFILE, _OLD_SUBFILE, _INTERPRETATION = 254, 255, 262
 _WHITE_IS_ZERO, _LUMA = 0, 6  # of the photometric interpretation
 _REDUCED, _MASK = 1, 4  # bits of what a picture is for
 _DIRECTORIES = (0x8769, 0x8825, 0xA005, 330)
-_SIGNED = 2
-_FORMATS = {1: "whole", _SIGNED: "signed", 3: "floating-point", 5: "complex", 6: "complex"}
+_UNSIGNED, _SIGNED = 1, 2
+_FORMATS = {_UNSIGNED: "whole", _SIGNED: "signed", 3: "floating-point", 5: "complex", 6: "complex"}
 
 
 @dataclass(frozen=True)
@@ -140,6 +140,7 @@ def check(tiff: Tiff) -> None:
         (tiff.bits > 8 and tiff.samples > 1 and tiff.planar and tiff.compression == 1)
         or (tiff.bits > 8 and tiff.interpretation == _WHITE_IS_ZERO)
         or (tiff.bits <= 8 and tiff.number_format == _SIGNED)
+        or (tiff.bits > 16 and tiff.number_format == _UNSIGNED)
         or (tiff.interpretation == _LUMA and tiff.compression == 1)
     ):
         raise unreadable(tiff)

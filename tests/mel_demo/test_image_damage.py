@@ -121,26 +121,29 @@ def test_tiffs_that_pillow_does_not_read_right_are_refused_in_words(
         open_image(tiff(rgb, planar, number_format))
 
 
+def place_of(data: bytes, tag: int) -> int:
+    """Where a TIFF of Pillow's has the entry of a tag with one value."""
+    found = (data.find(struct.pack("<HHI", tag, kind, 1), 8) for kind in (3, 4))
+    return max(found)
+
+
 def saved(image: Image.Image = PICTURE, **tags: int) -> bytes:
     """A TIFF of Pillow's with other tags, by their names."""
-    white = tags.pop("WhiteIsZero", None)
-    numbers = {TiffTags.lookup(tag).name: tag for tag in (254, 339)}
-    data = encode(image, "TIFF", tiffinfo={numbers[name]: value for name, value in tags.items()})
-    if white:  # Pillow would turn the picture over
-        at = data.index(struct.pack("<HHI", 262, 3, 1)) + 8
-        data = data[:at] + bytes(2) + data[at + 2 :]
+    numbers = {TiffTags.lookup(tag).name: tag for tag in (254, 262, 339)}
+    data = encode(image, "TIFF", tiffinfo={254: 0, 339: 1} if image.mode != "I" else {})
+    for name, value in tags.items():  # told of some of them, Pillow would change the picture
+        at = place_of(data, numbers[name]) + 8
+        data = data[:at] + struct.pack("<H", value) + data[at + 2 :]
     return data
 
 
 def huge_tile() -> bytes:
     """Where strips were, a tile of 256 megapixels: under tags of the same length."""
-    data = bytearray(encode(PICTURE, "TIFF"))
-    for tag, other, value in ((278, 322, 16_000), (277, 323, 16_000)):
-        at = next(
-            at for kind in (3, 4) if (at := data.find(struct.pack("<HHI", tag, kind, 1), 8)) > 0
-        )
-        data[at : at + 12] = struct.pack("<HHII", other, 4, 1, value)
-    return bytes(data)
+    data = encode(PICTURE, "TIFF")
+    for tag, other in ((278, 322), (277, 323)):
+        at = place_of(data, tag)
+        data = data[:at] + struct.pack("<HHII", other, 4, 1, 16_000) + data[at + 12 :]
+    return data
 
 
 @pytest.mark.parametrize(
@@ -149,12 +152,24 @@ def huge_tile() -> bytes:
         (lambda: saved(NewSubfileType=1), "begins with a thumbnail.*DNG.*Save it as JPEG"),
         (lambda: saved(PICTURE.convert("L"), SampleFormat=2), "8-bit signed numbers as grey"),
         (
-            lambda: saved(Image.fromarray(RGB[..., 0].astype(np.uint16) * 257), WhiteIsZero=1),
+            lambda: saved(
+                Image.fromarray(RGB[..., 0].astype(np.uint16) * 257), PhotometricInterpretation=0
+            ),
             "16-bit whole numbers as grey values with white as zero",
+        ),
+        (
+            lambda: saved(Image.fromarray(RGB[..., 0].astype(np.int32)), SampleFormat=1),
+            "32-bit whole numbers as grey",
         ),
         (lambda: saved(PICTURE.convert("YCbCr")), "8-bit whole numbers as luma and chroma"),
     ],
-    ids=["thumbnail first", "signed grey", "deep grey, white is zero", "luma and chroma"],
+    ids=[
+        "thumbnail first",
+        "signed grey",
+        "deep grey, white is zero",
+        "32 bits",
+        "luma and chroma",
+    ],
 )
 def test_tiffs_of_rare_builds_are_named(make: Callable[[], bytes], says: str) -> None:
     with pytest.raises(NotAnImageError, match=says):
@@ -163,7 +178,7 @@ def test_tiffs_of_rare_builds_are_named(make: Callable[[], bytes], says: str) ->
 
 def test_grey_with_white_as_zero_is_no_negative() -> None:
     grey = np.asarray(PICTURE.convert("L"))
-    found = open_image(saved(Image.fromarray(255 - grey), WhiteIsZero=1))
+    found = open_image(saved(Image.fromarray(255 - grey), PhotometricInterpretation=0))
     assert (found == grey[..., None]).all()
 
 
