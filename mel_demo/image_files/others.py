@@ -1,6 +1,8 @@
 """Containers whose decoders neither check their data nor bound their work by themselves.
 
-WebP and the AVIF and HEIC family have no checksums, but their coding leaves no long run of zeros.
+WebP and the AVIF and HEIC family have no checksums, but their coding leaves no long run of zeros;
+that of lossless WebP does, for areas of one colour, so that nothing is said of it. Their decoders
+say nothing of data that can be decoded, and pillow-heif has no strict mode.
 GIF and BMP cost Pillow's Python a step a block.
 """
 
