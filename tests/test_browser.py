@@ -291,6 +291,31 @@ def test_a_control_moved_while_it_is_judged_has_the_last_word(chrome, measured, 
         assert not [url for url in again if "run/predict" in url], "nothing moved: asked once"
 
 
+def test_an_answer_from_before_the_image_does_not_wipe_its_verdict(chrome, measured, plain):
+    held = []
+
+    def hold(route):
+        if len(held) < 2:
+            held.append((route, route.fetch()))
+        else:
+            route.continue_()
+
+    with visiting(chrome, measured, "desk") as page:
+        page.route("**/run/predict*", hold)
+        for name, choice in (("source", "external"), ("looking-for", "skin_cancer")):
+            page.click(f"#{name} label:has-text('{T(f'label_{choice}')}')")
+        while len(held) < 2:
+            page.wait_for_timeout(20)
+        page.set_input_files("#upload input[type=file]", plain / "black.png")
+        page.wait_for_selector("body.judged:not(.is-judging) .card.teacher .verdict")
+        for route, answer in held:
+            with page.expect_response("**/run/predict*"):
+                route.fulfill(response=answer)
+            page.wait_for_timeout(300)
+            page.wait_for_selector("#cards [data-another]")
+        assert page.locator("#pictures img").count()
+
+
 def test_a_session_that_the_server_has_forgotten_shows_nothing_of_it(chrome, measured, plain):
     def of_another(route):
         asked = json.loads(route.request.post_data)

@@ -50,6 +50,8 @@ class Layout:
             "session": gr.State(None, time_to_live=session_seconds),
             # In the browser: the server may have forgotten the whole session.
             "shown": gr.Checkbox(False, visible=False),
+            # Whether an image was there when what stands on the page was asked for.
+            "known": gr.Checkbox(False, visible=False),
             "document": gr.Textbox(visible=False),
             "taps": gr.HTML("", js_on_load=scripts.TAPS, elem_id="taps"),
             "language": gr.Textbox(LANGUAGES[0], visible=False),

@@ -132,7 +132,7 @@ class Page:
         """What the controls change: target sensitivity and prevalence in percent, what to look
         for, and where it was measured. Runs no model."""
         t, setting = Texts(language), controls.setting(self.manifest, *values)
-        parts = self._of_setting(t.language, setting)
+        parts = {"known": was_shown, **self._of_setting(t.language, setting)}
         if kept is None and was_shown:
             return parts | self._forgotten(t, setting)
         return parts | view.of_verdict(t, self.screener, kept or None, setting)
@@ -143,8 +143,8 @@ class Page:
         """The maps of another diagnosis. Runs no model: all maps came with the verdict."""
         t, setting = Texts(language), controls.setting(self.manifest, *values, index=index)
         if kept is None and was_shown:
-            return self._forgotten(t, setting)
-        return view.of_image(t, self.screener, kept or None, setting)
+            return {"known": True, **self._forgotten(t, setting)}
+        return {"known": was_shown, **view.of_image(t, self.screener, kept or None, setting)}
 
     def on_insist(self, kept: Kept, language: str, index: int, *values: Any) -> dict[str, Any]:
         """The answer on an image that was refused, because the person wants it."""
@@ -230,6 +230,7 @@ class Page:
         # no upload: an output is made anew by its class, without our own preprocess.
         part = self.parts
         seen = ["hero", "insist", "report", *answer, *image]
+        of_control = ["known", *seen]
         sliders = [part["slider"], part["prevalence"]]
         settings = [*sliders, part["looking_for"], part["source"]]
         language = part["language"]
@@ -239,13 +240,13 @@ class Page:
         redraw = {
             "fn": self._to_parts(self.on_setting),
             "inputs": [part["session"], part["shown"], language, *settings],
-            "outputs": self._named(*costs, *seen),
+            "outputs": self._named(*costs, *of_control),
             **silent,
         }
         redraw_maps = {
             "fn": self._to_parts(self.on_class),
             "inputs": [part["session"], part["shown"], *image_inputs],
-            "outputs": self._named(*seen),
+            "outputs": self._named(*of_control),
             **silent,
         }
         # In the browser, at once: an answer of the server would undo what a quick hand has set.
@@ -278,12 +279,14 @@ class Page:
         # What the server has forgotten meanwhile goes at once; and where a control was moved while
         # the models ran, it has the last word.
         part["taps"].back(**redraw)
+        part["taps"].back(**redraw_maps)
+        late = {"fn": None, "inputs": [part["shown"], part["known"]], "js": scripts.LATE, **quiet}
         for control in settings:
-            control.change(**redraw, trigger_mode="always_last")
+            control.change(**redraw, trigger_mode="always_last").then(**late)
         for control in sliders:
             control.change(fn=None, inputs=sliders, js=scripts.REMEMBER, **quiet)
         for control in (part["class"], part["looking_for"]):
-            control.change(**redraw_maps)
+            control.change(**redraw_maps).then(**late)
         for control in (part["slider"], part["threshold_of"], part["looking_for"]):
             control.change(
                 self._to_parts(self.on_target),

@@ -66,6 +66,12 @@ JUDGED = """(...settings) => {
 """The wait is over, also where the answer is none, or the same as before; where a control was moved
 meanwhile, the answer is asked for again. Not where another image is on its way (page.js)."""
 
+LATE = """(shown, known) => {
+  if (shown && !known) document.dispatchEvent(new Event('mel-again'));
+}"""
+"""Whether there is an image, and whether there was one when the answer was asked for that has just
+come: it may have been slower than the models, and says nothing of the image."""
+
 COPY = """async () => {
   const button = document.querySelector('#link');
   try {
@@ -110,4 +116,4 @@ TAPS = """document.addEventListener('click', event => {
 document.addEventListener('mel-again', () => trigger('back'));"""
 """Clicks inside HTML -> events: click with the ROC figure's own coordinates (0..1), select with a
 drawing's name, clear for another image, apply for another language. And back where the answer has
-to be asked for again (JUDGED, connection.js)."""
+to be asked for again (JUDGED, LATE, connection.js)."""
