@@ -88,7 +88,7 @@ def _in_tar(shard: Item) -> Iterator[tuple[str, bytes]]:
             if not member.isfile() or name.suffix.lower() not in SUFFIXES:
                 continue
             if not name.name.startswith("."):
-                yield member.name, archive.extractfile(member).read(MAX_BYTES + 1)  # type: ignore[union-attr]
+                yield batch.name_of(member.name), archive.extractfile(member).read(MAX_BYTES + 1)  # type: ignore[union-attr]
 
 
 def _in_parquet(shard: Item) -> Iterator[tuple[str, bytes]]:

@@ -6,6 +6,7 @@ model. Holds a few images at a time, however many there are.
 
 import itertools
 import os
+import re
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,6 +26,7 @@ _GROUP_PIXELS = 8_000_000
 _AHEAD = 2
 """Groups under way for each worker: enough that a slow one does not stop the others."""
 _KINDS = 20
+_LIKE_A_BYTE = re.compile(rb"\\(?=x(?:5c|[89a-f][0-9a-f]))")
 
 Source = Path | bytes | ImageError
 """An image as a file, as its content, or why there is neither."""
@@ -169,9 +171,10 @@ def _words(error: MelDemoError | MemoryError) -> str:
     return str(error)
 
 
-def name_of(path: Path) -> str:
-    r"""The path as a text that can be written; bytes that are no UTF-8 as \xNN."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+def name_of(path: Path | str) -> str:
+    r"""The path as a text that can be written, for each another: bytes that are no UTF-8 as \xNN,
+    and the backslash of what only looks like that as \x5c."""
+    return _LIKE_A_BYTE.sub(rb"\\x5c", os.fsencode(path)).decode("utf-8", "backslashreplace")
 
 
 def in_order(

@@ -5,6 +5,8 @@ done because the command or the weights do not fit). What is done stands in ``ba
 and the page.
 """
 
+import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -42,6 +44,16 @@ from mel_demo.start import start
 
 class _Group(typer.core.TyperGroup):
     """Shows our errors as one line on stderr and exits 2; everything else is a bug and traces."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        # An empty path would be the current folder.
+        for given in args:
+            if given == "" or re.fullmatch("--[a-z-]+=", given):
+                ctx.fail(
+                    f"{given or 'An argument'} is empty: is a variable of the shell not set? The "
+                    "current folder is called `.`."
+                )
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -146,11 +158,6 @@ def screen(
     With --ray, images come in any order, from shared folders, s3://BUCKET/FOLDER or
     hf://datasets/USER/NAME, and .tar (WebDataset) and .parquet are archives of them.
     """
-    if "" in (*paths, output, ray):
-        raise SettingError(
-            "A PATH, --output or --ray is empty: is a variable of the shell not set? The current "
-            "folder is called `.`."
-        )
     operating_point.check_target(target_sensitivity)
     resume = resume or retry
     kind = table_format or _format_of(output)
@@ -163,7 +170,7 @@ def screen(
         raise SettingError("--ray needs --output: Ray prints to stdout what befalls its nodes.")
     with _terminable(resumable=place is not None):
         models = model or []
-        start_work = partial(_on_cluster, ray) if ray else _here
+        start_work = partial(_on_cluster, ray, place) if ray and place else _here
         work = start_work(paths, weights, models, workers)
         with work as todo, outputs.alone(place, kind):
             sheet = Sheet(todo.manifest, target_sensitivity, models)
@@ -223,14 +230,24 @@ def _here(
 
 @contextmanager
 def _on_cluster(
-    address: str, paths: list[str], weights: str | None, models: list[str], workers: int | None
+    address: str,
+    output: Path,
+    paths: list[str],
+    weights: str | None,
+    models: list[str],
+    workers: int | None,
 ) -> Iterator[_Work]:
-    """On a Ray cluster."""
+    """On a Ray cluster. What was written to ``output`` is no archive of images."""
     from mel_demo import archive, cluster
 
     with cluster.joined(address, weights) as manifest:
         left_out = LeftOut()
-        items = list(archive.find(paths, left_out))
+        written = os.path.realpath(output)
+        items = [
+            item
+            for item in archive.find(paths, left_out)
+            if item.root or not Path(os.path.realpath(item.path)).is_relative_to(written)
+        ]
         if not items:
             raise _nothing(paths, SUFFIXES | archive.SHARDS)
 

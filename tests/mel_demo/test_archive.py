@@ -138,6 +138,14 @@ def test_of_webdataset_all_that_is_named_like_an_image_comes(tmp_path: Path) -> 
     assert list(by_name(tmp_path / "b.tar")) == ["b.tar/inner.png"]
 
 
+def test_a_name_within_that_is_not_utf8_can_be_written(tmp_path: Path) -> None:
+    with (tmp_path / "a.tar").open("wb") as file:
+        write_tar(file, {"caf\udce9.png": png(1), r"caf\xe9.png": png(2)})
+    (shard,) = archive.find([str(tmp_path / "a.tar")], LeftOut())
+    names = [name for name, _ in archive.members(shard)]
+    assert names == [f"{shard.name}/caf\\xe9.png", f"{shard.name}/caf\\x5cxe9.png"]
+
+
 @pytest.mark.parametrize("as_hub", [True, False])
 def test_of_parquet_the_column_of_images_comes(tmp_path: Path, as_hub: bool) -> None:
     write_parquet(tmp_path / "a.parquet", [png(number) for number in range(40)], as_hub)

@@ -95,6 +95,29 @@ def test_a_name_that_is_not_utf8_can_be_written(
     assert rows[0]["error"] is None
 
 
+def test_no_two_names_are_written_alike() -> None:
+    r"""Bytes that are no UTF-8 beside names that spell them, and names that spell those."""
+    parts = (
+        b"\xe9",
+        rb"\xe9",
+        rb"\x5cxe9",
+        rb"\x5cx5cxe9",
+        rb"\\xe9",
+        b"\\\xe9",
+        b"\x80",
+        rb"\x80",
+    )
+    parts += (rb"\x5c", rb"\x", b"\\", "é".encode(), rb"\x41", b"A")
+    names = [a + b for a in (b"", *parts) for b in parts]
+    written = {batch.name_of(Path(os.fsdecode(name))) for name in names}
+    assert len(written) == len(set(names))
+    for name in written:
+        assert name.encode()
+    assert batch.name_of(Path("病变 \\ \\x41.jpg")) == "病变 \\ \\x41.jpg", (
+        "as it is where it can be"
+    )
+
+
 def test_images_judged_together_get_the_rows_that_each_gets_alone(
     tmp_path: Path, tiny_screener: Screener, sheet: Sheet
 ) -> None:

@@ -152,11 +152,9 @@ def test_the_weights_folder_may_come_from_the_environment(
         (["{folder}", "--output", "{empty}/no/x.csv"], "x.csv cannot be written (No such file"),
         (["{folder}", "--output", "{empty}"], "cannot be written: it is a folder"),
         ([], "Missing argument 'PATH"),
-        ([""], "A PATH, --output or --ray is empty"),
+        ([""], "An argument is empty"),
         (["{folder}", "--model", "x"], "no model 'x' in these weights. They hold teacher, student"),
-        (["{folder}", ""], "A PATH, --output or --ray is empty"),
-        (["{folder}", "--output", ""], "A PATH, --output or --ray is empty"),
-        (["{folder}", "--output", "{empty}/x.csv", "--ray", ""], "--output or --ray is empty"),
+        (["{folder}", ""], "An argument is empty"),
     ],
 )
 def test_what_cannot_be_done_is_one_clear_line_and_exit_2(
@@ -173,6 +171,31 @@ def test_what_cannot_be_done_is_one_clear_line_and_exit_2(
     assert "Traceback" not in result.stderr
     assert len(result.stderr.splitlines()) <= 4  # usage, hint, blank, the line
     assert list(empty.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(["screen", "."], ["screen", ".", "--output"], ["screen", ".", "--weights"]),
+        *(["screen", ".", "-o", "x.csv", "--ray"], ["phone", "--output"], ["phone", "-o"]),
+        *(["phone", "-o", "new", "--weights"], ["phone", "-o", "new", "--model"]),
+        *(["serve", "--weights"], ["serve", "--host"], ["doctor", "--weights"]),
+    ],
+    ids=" ".join,
+)
+def test_an_empty_argument_is_not_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    """As a variable that is not set leaves it."""
+    monkeypatch.chdir(tmp_path)
+    ways = [[*arguments, ""]]
+    if arguments[-1].startswith("--"):
+        ways.append([*arguments[:-1], f"{arguments[-1]}="])
+    for way in ways:
+        result = run(*way)
+        assert result.exit_code == 2
+        assert "is empty: is a variable of the shell not set?" in result.stderr
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_the_progress_bar_goes_to_a_terminal_and_the_table_does_not(

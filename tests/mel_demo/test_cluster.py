@@ -138,7 +138,7 @@ def test_archives_are_screened_as_their_files_would_be_and_gone_on_with(
 ) -> None:
     archives, sources = write_archives(tmp_path)
     (archives / "c.tar").write_bytes(b"no archive")
-    output = tmp_path / "scores.parquet"
+    output = archives / "scores.parquet"  # its parts are no archives
     before = [(name, source) for name, source in sources if name.endswith("/1.png")]
     screener = Screener(tiny_weights, threads=1, models=["student"])
     sheet = Sheet(screener.manifest, 0.95, ["student"])
