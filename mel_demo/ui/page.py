@@ -21,7 +21,7 @@ from mel_demo.decision.prevalence import DEFAULT_PREVALENCE
 from mel_demo.errors import MelDemoError
 from mel_demo.screening import Screener
 from mel_demo.texts import LANGUAGES, Texts, catalogue
-from mel_demo.ui import at_once, case, controls, scripts, stubless, verdict, view
+from mel_demo.ui import at_once, case, controls, orderly, scripts, stubless, verdict, view
 from mel_demo.ui.api import add_screen
 from mel_demo.ui.case import NO_IMAGE, SHOWN_MODELS, Kept, Setting
 from mel_demo.ui.drawings import EXAMPLES
@@ -82,6 +82,7 @@ class Page:
         tune(blocks)
         close_to_strangers(blocks)
         at_once.install(blocks)
+        orderly.install(blocks)
         return blocks
 
     def _draw_setting(self, language: str, setting: Setting) -> dict[str, Any]:

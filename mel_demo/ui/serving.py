@@ -23,6 +23,7 @@ from mel_demo.ui.early import EarlyScript
 from mel_demo.ui.headers import SafeHeaders
 from mel_demo.ui.layout import TRANSLATIONS
 from mel_demo.ui.lean import Lean
+from mel_demo.ui.orderly import Orderly
 from mel_demo.ui.page import Page
 from mel_demo.ui.sessions import Sessions
 from mel_demo.ui.stubless import with_tools
@@ -100,7 +101,7 @@ def launch_options() -> dict[str, Any]:
         "app_kwargs": {
             "routes": [*api_routes(), *drawing_routes(), *phone_routes()],
             "middleware": [
-                *(Middleware(SafeHeaders), Middleware(Bounded)),
+                *(Middleware(SafeHeaders), Middleware(Orderly), Middleware(Bounded)),
                 *(Middleware(Lean), Middleware(EarlyScript)),
             ],
             "lifespan": _forgetful,

@@ -15,11 +15,14 @@ from typing import Any
 
 import gradio as gr
 from gradio.state_holder import SessionState, StateHolder
+from starlette.exceptions import HTTPException
 
 MAX_BYTES = 32_000_000
 """Of all sessions' values together; the sessions that were quiet the longest are forgotten."""
 MAX_SESSIONS = 400
 """Visitors, and calls of the API, which go first; each visitor with an image takes some 50 kB."""
+LONGEST_NAME = 100
+"""Characters of a session's name, which its visitor chooses: Gradio's have eleven."""
 _SWEEP_SECONDS = 30
 _COMPONENT_BYTES = 10_000
 """Of a component that a session has for itself, roughly."""
@@ -76,6 +79,8 @@ class Sessions(StateHolder):
         self._swept = time.monotonic()
 
     def __getitem__(self, session_id: str) -> Session:
+        if len(session_id) > LONGEST_NAME:
+            raise HTTPException(422, "The name of the session is too long.")
         with self.lock:
             if session_id not in self.session_data:
                 self.session_data[session_id] = Session(self)
