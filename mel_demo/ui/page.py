@@ -31,8 +31,8 @@ from mel_demo.ui.queueing import close_to_strangers, of_models, tune
 from mel_demo.ui.turns import Turns
 
 TITLE = catalogue(LANGUAGES[0])["title"]
-FILES_SECONDS, SESSION_SECONDS = 600, 3600
-"""How long an upload's copy, and a session's numbers and picture, stay on the server."""
+SESSION_SECONDS = 3600
+"""How long a session's numbers and picture stay on the server."""
 SETTINGS_KEPT = 64
 """Whose drawings are kept for the next visitor, some hundred kilobytes each."""
 CONTROLS = (100 * DEFAULT_TARGET, 100 * DEFAULT_PREVALENCE)
@@ -65,9 +65,7 @@ class Page:
             return self._build()
 
     def _build(self) -> gr.Blocks:
-        with gr.Blocks(
-            title=TITLE, analytics_enabled=False, delete_cache=(FILES_SECONDS // 2, FILES_SECONDS)
-        ) as blocks:
+        with gr.Blocks(title=TITLE, analytics_enabled=False) as blocks:
             costs = self._of_setting(Texts().language, Setting())
             answer = view.of_verdict(Texts(), self.screener, None, Setting())
             image = view.of_image(Texts(), self.screener, None, Setting())

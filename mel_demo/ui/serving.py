@@ -1,5 +1,6 @@
 """The page as a server, from its start to an orderly end."""
 
+import asyncio
 import gc
 import os
 import signal
@@ -7,8 +8,10 @@ import sys
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
+import anyio.to_thread
 import gradio as gr
 from starlette.middleware import Middleware
 
@@ -28,7 +31,9 @@ from mel_demo.ui.page import Page
 from mel_demo.ui.sessions import Sessions
 from mel_demo.ui.stubless import with_tools
 from mel_demo.ui.theme import HEAD, STYLES, theme
-from mel_demo.ui.uploads import uploads
+from mel_demo.ui.uploads import forget, uploads
+
+_FORGET_SECONDS = 30
 
 
 def serve(screener: Screener, host: str | None = None, port: int | None = None) -> None:
@@ -121,6 +126,17 @@ def launch_options() -> dict[str, Any]:
 
 @asynccontextmanager
 async def _forgetful(app: Any) -> AsyncIterator[None]:
-    """From the server's start on, sessions are kept as ``sessions`` says."""
-    app.state_holder = Sessions(app.get_blocks())
+    """From the server's start on, sessions are kept as ``sessions`` says, files as ``uploads``."""
+    blocks = app.get_blocks()
+    app.state_holder = Sessions(blocks)
+
+    async def forget_files() -> None:
+        while True:
+            await anyio.to_thread.run_sync(forget, Path(app.uploaded_file_dir))
+            for listed in blocks.temp_file_sets:  # Gradio's own, which nobody else empties
+                listed.clear()
+            await asyncio.sleep(_FORGET_SECONDS)
+
+    task = asyncio.create_task(forget_files())
     yield
+    task.cancel()

@@ -1,4 +1,4 @@
-"""Where uploads lie: a folder of this process alone, which does not outlive it.
+"""Where uploads lie: a folder of this process alone, which does not outlive it, nor they minutes.
 
 An orderly end removes the folder. What a kill leaves behind is removed by the next start: a lock
 that the system lets go of with the process tells dead folders from those of servers beside this
@@ -8,12 +8,17 @@ one.
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+SECONDS = 600
+"""How long what was uploaded, or drawn for a program, stays."""
+MOST_BYTES = 1_000_000_000
+"""Of all of it: beyond that the oldest goes before its time."""
 _PREFIX, _LOCK = "mel-demo-", ".lock"
 _GRADIO = "GRADIO_TEMP_DIR"
 
@@ -40,6 +45,28 @@ def uploads() -> Iterator[Path]:
         else:
             os.environ[_GRADIO] = given
         _remove(folder, lock)
+
+
+def forget(folder: Path, seconds: float = SECONDS, most: int = MOST_BYTES) -> None:
+    """Remove from ``folder`` what did not change for so long, and the oldest above so many bytes.
+
+    Gradio removes the files that it has a list of: not what an upload that was broken off left, nor
+    the folder around each file.
+    """
+    found = []
+    for entry in folder.iterdir():
+        with suppress(OSError):  # it goes meanwhile
+            within = [path.lstat() for path in (entry, *entry.rglob("*"))]
+            size = sum(stat.st_size for stat in within)
+            found.append((max(stat.st_ctime for stat in within), size, entry))
+    total = sum(size for _, size, _ in found)
+    for changed, size, entry in sorted(found):
+        if changed > time.time() - seconds and total <= most:
+            break
+        total -= size
+        shutil.rmtree(entry, ignore_errors=True)
+        with suppress(OSError):
+            entry.unlink()
 
 
 def _sweep(root: Path) -> None:

@@ -10,17 +10,20 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.error import HTTPError
 
 import pytest
+from gradio.routes import App
 from gradio.utils import get_icon_path
 from gradio_client import Client, handle_file
 from PIL import Image
+from starlette.testclient import TestClient
 
-from mel_demo.ui import sessions
+from mel_demo.ui import serving, sessions
 from mel_demo.ui.page import Page
 from mel_demo.ui.sessions import Sessions
-from mel_demo.ui.uploads import uploads
+from mel_demo.ui.uploads import SECONDS, forget, uploads
 from tests.support.lesions import draw_lesion
 from tests.support.running import ROOT, Running, free_port, running_app
 
@@ -269,3 +272,57 @@ def test_a_visit_with_an_image_keeps_little(tiny_screener, held):
     state = next(key for key, block in held.blocks.blocks.items() if block.stateful)
     held["visitor"][state] = kept
     assert held["visitor"].bytes < 200_000
+
+
+def test_nothing_of_an_upload_stays_longer_than_promised(tmp_path, monkeypatch):
+    """Neither what Gradio knows nothing of, nor the folders around files; a crowd's not at all."""
+    for name in ("old/lesion.png", "crowd/lesion.png", "new/lesion.png", "tmpbroken", "tmpcoming"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(bytes(10_000))
+        time.sleep(0.05)
+    since = (tmp_path / "old").stat().st_ctime + 0.025
+    monkeypatch.setattr("mel_demo.ui.uploads.time", SimpleNamespace(time=lambda: since + SECONDS))
+    forget(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == ["crowd", "new", "tmpbroken", "tmpcoming"]
+    forget(tmp_path, most=25_000)
+    assert sorted(os.listdir(tmp_path)) == ["tmpbroken", "tmpcoming"]
+    forget(tmp_path, seconds=0)
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_is_there_is_forgotten_by_and_by_and_no_list_of_it_grows(
+    tiny_screener, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(serving, "_FORGET_SECONDS", 0.05)
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    with uploads() as folder:
+        blocks = Page(tiny_screener).build()
+        blocks.max_file_size = None
+        app = App.create_app(blocks, app_kwargs=serving.launch_options()["app_kwargs"])
+        with TestClient(app) as client:
+            files = {"files": ("lesion.png", b"picture")}
+            (path,) = client.post("/gradio_api/upload", files=files).json()
+            assert Path(path).is_file()
+            monkeypatch.setattr(serving.forget, "__defaults__", (0, 0))
+            for _ in range(100):
+                if not list(folder.iterdir()) and not blocks.upload_file_set:
+                    break
+                time.sleep(0.05)
+            assert list(folder.iterdir()) == []
+            assert not blocks.upload_file_set
+
+
+def test_a_broken_off_upload_says_nothing_in_the_log(tiny_weights, tmp_path):
+    with running_app(tiny_weights, tmp_path) as app:
+        for _ in range(3):
+            with socket.create_connection(
+                ("127.0.0.1", int(app.url.rpartition(":")[2])), 30
+            ) as line:
+                head = "POST /gradio_api/upload HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n"
+                part = 'Content-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n'
+                kind = "Content-Type: multipart/form-data; boundary=x\r\n\r\n"
+                line.sendall(f"{head}{kind}--x\r\n{part}".encode() + bytes(100_000))
+                time.sleep(0.2)
+        assert fetch(f"{app.url}/config")[0] == 200
+        assert app.log().splitlines()[1:] == []

@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +19,13 @@ START_LIMIT = 180
 
 @dataclass(frozen=True)
 class Running:
-    """Where the app answers, the seconds from its start to its first answer, and its process."""
+    """Where the app answers, the seconds from its start to its first answer, its process, and what
+    it wrote so far."""
 
     url: str
     seconds: float
     process: subprocess.Popen
+    log: Callable[[], str]
 
 
 class NotStartedError(Exception):
@@ -66,7 +68,12 @@ def running_app(
                     log.seek(0)
                     raise NotStartedError(f"app.py did not start:\n{log.read()}")
                 time.sleep(0.05)
-            yield Running(url, time.monotonic() - start, process)
+            seconds = time.monotonic() - start
+
+            def so_far() -> str:
+                return os.pread(log.fileno(), 10**7, 0).decode()  # leaves the app's place alone
+
+            yield Running(url, seconds, process, so_far)
         finally:
             process.terminate()
             process.wait(timeout=30)
