@@ -5,6 +5,7 @@ from typing import Any
 
 import gradio as gr
 from gradio.data_classes import _StaticFiles
+from gradio.utils import LRUCache
 from starlette.requests import Request
 
 from mel_demo.images import MAX_BYTES
@@ -16,6 +17,8 @@ MOST_QUEUED = 300
 """Uploads that wait; who comes then is told to try again."""
 MOST_QUEUED_BYTES = 4 * MAX_BYTES
 """Of all their requests: the queue holds what was sent within them."""
+MOST_UNREAD = 2 * MOST_QUEUED
+"""Visitors whose answers are kept until they ask for them, some 200 kB each: some never do."""
 MOST_WAITING = 4
 """Uploads a core that have begun, so that none of them waits for the next to be fetched."""
 
@@ -36,6 +39,7 @@ def tune(blocks: gr.Blocks) -> None:
     # After every event it would compute statistics of the last ten thousand, which nobody reads.
     queue.ANALYTICS_MAX_EVENTS = 1
     queue.ANAYLTICS_CACHE_FREQUENCY = 1_000_000_000
+    queue.pending_messages_per_session = LRUCache(MOST_UNREAD)
     push = queue.push
 
     @functools.wraps(push)
@@ -46,6 +50,9 @@ def tune(blocks: gr.Blocks) -> None:
         held = sum(announced(event.request.scope) for event in waiting)
         if waiting and held + announced(request.scope) > MOST_QUEUED_BYTES:
             return False, TOO_MANY, "queue_full"
+        answers, events = queue.pending_messages_per_session, queue.pending_event_ids_session
+        for forgotten in events.keys() - answers.keys():
+            del events[forgotten]
         return await push(body, request, username)
 
     queue.push = with_room

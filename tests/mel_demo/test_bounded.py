@@ -6,9 +6,13 @@ from typing import Any
 
 import gradio as gr
 import pytest
+from gradio.data_classes import PredictBodyInternal
 
+from mel_demo.screening import Screener
 from mel_demo.ui.bounded import LARGEST, SMALL, TOO_MANY, Bounded
-from mel_demo.ui.queueing import MOST_QUEUED_BYTES, tune
+from mel_demo.ui.page import Page
+from mel_demo.ui.queueing import MOST_QUEUED_BYTES, MOST_UNREAD, tune
+from mel_demo.ui.sessions import Sessions
 
 MB = 1_000_000
 
@@ -164,3 +168,24 @@ def test_the_queue_holds_no_more_bytes_than_it_may(waiting: int, says: str) -> N
     taken, said, _ = asyncio.run(queue.push(body, request(MB), None))
     assert not taken
     assert says in str(said)
+
+
+def test_answers_that_nobody_asks_for_do_not_pile_up(tiny_screener: Screener) -> None:
+    """As of a crowd that leaves while it waits."""
+    blocks = Page(tiny_screener).build()
+    Sessions(blocks)
+    queue = blocks._queue
+    queue.max_size = None
+    request: Any = SimpleNamespace(scope={"type": "http", "headers": []})
+
+    async def come_and_go() -> None:
+        fn = next(index for index, fn in blocks.fns.items() if fn.api_name == "screen")
+        for visitor in range(3 * MOST_UNREAD):
+            body = PredictBodyInternal(data=[None, 0.95], fn_index=fn, session_hash=f"{visitor}")
+            assert (await queue.push(body, request, None))[0]
+            for waiting in queue.event_queue_per_concurrency_id.values():
+                waiting.queue.clear()
+
+    asyncio.run(come_and_go())
+    assert len(queue.pending_messages_per_session) == MOST_UNREAD
+    assert len(queue.pending_event_ids_session) <= MOST_UNREAD + 1
