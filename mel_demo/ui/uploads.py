@@ -25,7 +25,8 @@ _GRADIO = "GRADIO_TEMP_DIR"
 
 @contextmanager
 def uploads() -> Iterator[Path]:
-    """Gradio keeps uploads in a new, empty folder; enter before the page is built.
+    """Gradio keeps uploads, and this process all temporary files, in a new, empty folder; enter
+    before the page is built.
 
     Below $GRADIO_TEMP_DIR, by default ``gradio`` in the system's folder for temporary files.
     """
@@ -37,9 +38,12 @@ def uploads() -> Iterator[Path]:
     lock = FileLock(folder.with_name(folder.name + _LOCK))
     lock.acquire()
     os.environ[_GRADIO] = str(folder)
+    # Also for what is received and not called an upload: broken off, it would stay for ever.
+    before, tempfile.tempdir = tempfile.tempdir, str(folder)
     try:
         yield folder
     finally:
+        tempfile.tempdir = before
         if given is None:
             del os.environ[_GRADIO]
         else:

@@ -313,16 +313,25 @@ def test_what_is_there_is_forgotten_by_and_by_and_no_list_of_it_grows(
             assert not blocks.upload_file_set
 
 
-def test_a_broken_off_upload_says_nothing_in_the_log(tiny_weights, tmp_path):
-    with running_app(tiny_weights, tmp_path) as app:
-        for _ in range(3):
-            with socket.create_connection(
-                ("127.0.0.1", int(app.url.rpartition(":")[2])), 30
-            ) as line:
-                head = "POST /gradio_api/upload HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n"
+def test_an_upload_that_is_broken_off_leaves_no_trace(tiny_weights, tmp_path):
+    """Neither in the log nor outside of the folder that is emptied."""
+    elsewhere = tmp_path / "system"
+    elsewhere.mkdir()
+    with running_app(tiny_weights, tmp_path / "cache", more={"TMPDIR": str(elsewhere)}) as app:
+        place = "127.0.0.1", int(app.url.rpartition(":")[2])
+        (folder,) = (tmp_path / "cache").glob("mel-demo-*/")
+        for door in ("upload", "component_server"):
+            with socket.create_connection(place, 30) as line:
+                head = f"POST /gradio_api/{door} HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n"
                 part = 'Content-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n'
                 kind = "Content-Type: multipart/form-data; boundary=x\r\n\r\n"
                 line.sendall(f"{head}{kind}--x\r\n{part}".encode() + bytes(100_000))
-                time.sleep(0.2)
+                for _ in range(600):
+                    if any(path.stat().st_size for path in folder.glob("tmp*")):
+                        break
+                    time.sleep(0.05)
+            assert list(elsewhere.rglob("*")) == []
+            for path in folder.glob("tmp*"):
+                path.unlink()
         assert fetch(f"{app.url}/config")[0] == 200
         assert app.log().splitlines()[1:] == []
