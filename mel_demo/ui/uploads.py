@@ -15,6 +15,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from mel_demo.errors import SettingError
+
 SECONDS = 600
 """How long what was uploaded, or drawn for a program, stays."""
 MOST_BYTES = 1_000_000_000
@@ -28,15 +30,22 @@ def uploads() -> Iterator[Path]:
     """Gradio keeps uploads, and this process all temporary files, in a new, empty folder; enter
     before the page is built.
 
-    Below $GRADIO_TEMP_DIR, by default ``gradio`` in the system's folder for temporary files.
+    Below $GRADIO_TEMP_DIR, by default ``gradio`` in the system's folder for temporary files. Raises
+    SettingError where that cannot be written.
     """
     given = os.environ.get(_GRADIO)
     root = Path(given or Path(tempfile.gettempdir(), "gradio")).absolute()
-    root.mkdir(parents=True, exist_ok=True)
-    _sweep(root)
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=root))
-    lock = FileLock(folder.with_name(folder.name + _LOCK))
-    lock.acquire()
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        _sweep(root)
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=root))
+        lock = FileLock(folder.with_name(folder.name + _LOCK))
+        lock.acquire()
+    except OSError as error:
+        raise SettingError(
+            f"Uploads cannot be kept in {root} ({error.strerror}). Let {_GRADIO} name a folder "
+            "that you may write to."
+        ) from error
     os.environ[_GRADIO] = str(folder)
     # Also for what is received and not called an upload: broken off, it would stay for ever.
     before, tempfile.tempdir = tempfile.tempdir, str(folder)

@@ -151,6 +151,7 @@ def test_the_weights_folder_may_come_from_the_environment(
         (["{folder}", "--weights", "{empty}"], "{empty}/manifest.json: No such file"),
         (["{folder}", "--output", "{empty}/no/x.csv"], "x.csv cannot be written (No such file"),
         (["{folder}", "--output", "{empty}"], "cannot be written: it is a folder"),
+        (["{folder}", "--output", "{empty}/" + "x" * 300], "cannot be written (File name too long"),
         ([], "Missing argument 'PATH"),
         ([""], "An argument is empty"),
         (["{folder}", "--model", "x"], "no model 'x' in these weights. They hold teacher, student"),
@@ -253,6 +254,32 @@ def test_serve_names_a_port_that_is_taken(tiny_weights: Path, busy_port: int) ->
     assert result.exit_code == 2
     assert f"The page cannot listen on 127.0.0.1:{busy_port}" in result.stderr
     assert "Choose another --port" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("GRADIO_TEMP_DIR", "{file}", "Uploads cannot be kept in {file} (File exists)"),
+        ("GRADIO_TEMP_DIR", "{file}/below", "Uploads cannot be kept in {file}/below"),
+        ("GRADIO_SERVER_PORT", "abc", "GRADIO_SERVER_PORT is 'abc': a port is a whole number"),
+        ("GRADIO_SERVER_PORT", "99999", "GRADIO_SERVER_PORT is '99999'"),
+        ("GRADIO_SERVER_PORT", "", "GRADIO_SERVER_PORT is ''"),
+    ],
+)
+def test_serve_names_a_variable_that_does_not_fit(
+    tiny_weights: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    value: str,
+    says: str,
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv(name, value.format(file=tmp_path / "file"))
+    result = run("serve", "--weights", tiny_weights)
+    assert result.exit_code == 2
+    assert says.format(file=tmp_path / "file") in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_serve_does_not_start_on_weights_that_do_not_fit(tmp_path: Path) -> None:
