@@ -1,14 +1,15 @@
 """What nobody can answer is refused in order: a status of 4xx, and one line in the log.
 
 Gradio trusts what it is sent. A field that is absent or of another kind, half a character, an odd
-Range, a session that is none fail somewhere inside it, with a page of traceback each time. With the
-logger "mel_demo" at DEBUG the traceback comes, too.
+Range, a session that is none fail somewhere inside it, or in its MCP server, with a page of
+traceback each time. With the logger "mel_demo" at DEBUG the traceback comes, too.
 """
 
 import errno
 import functools
 import logging
 import traceback
+from contextlib import suppress
 from typing import Any
 
 import gradio as gr
@@ -19,6 +20,7 @@ LONGEST_ADDRESS = 4096
 """Bytes of a request's path and query: some of them are kept for as long as the server runs."""
 NO_SENSE = "The server cannot make sense of this request."
 NO_ROOM = "The server has no room for this at the moment. Try again later."
+_LONGEST_LINE = 300  # characters
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EMFILE, errno.ENFILE}
 
 _log = logging.getLogger("mel_demo")
@@ -84,10 +86,33 @@ def lacks_room(error: Exception) -> bool:
 
 def note(error: Exception) -> str:
     """Log where an error comes from in one line, without what the visitor sent; what to answer."""
-    *_, last = traceback.extract_tb(error.__traceback__)
-    what = getattr(error, "strerror", None) or ""
-    _log.warning(
-        "%s %sat %s:%d", type(error).__name__, what and f"({what}) ", last.filename, last.lineno,
-        exc_info=_log.isEnabledFor(logging.DEBUG),
-    )  # fmt: skip
+    _log.warning("%s", _where(error), exc_info=_log.isEnabledFor(logging.DEBUG))
     return NO_ROOM if lacks_room(error) else NO_SENSE
+
+
+def log_in_lines() -> None:
+    """Whatever is logged in this process, by whichever package, is one line from now on."""
+    make = logging.getLogRecordFactory()
+
+    def brief(*given: Any, **named: Any) -> logging.LogRecord:
+        record = make(*given, **named)
+        if not _log.isEnabledFor(logging.DEBUG):
+            error = record.exc_info and record.exc_info[1]
+            text = str(record.msg)
+            with suppress(TypeError, ValueError):  # what is said with too few words
+                text = record.getMessage()
+            text, *more = text.strip().splitlines() or [""]
+            text = text[:_LONGEST_LINE] + (" ..." if more else "")
+            record.msg = f"{text} ({_where(error)})" if error else text
+            record.args, record.exc_info, record.exc_text, record.stack_info = (), None, None, None
+        return record
+
+    logging.setLogRecordFactory(brief)
+
+
+def _where(error: BaseException) -> str:
+    what = getattr(error, "strerror", None)
+    place = ""
+    for last in traceback.extract_tb(error.__traceback__)[-1:]:
+        place = f" at {last.filename}:{last.lineno}"
+    return type(error).__name__ + (f" ({what})" if what else "") + place

@@ -26,7 +26,7 @@ from mel_demo.ui.early import EarlyScript
 from mel_demo.ui.headers import SafeHeaders
 from mel_demo.ui.layout import TRANSLATIONS
 from mel_demo.ui.lean import Lean
-from mel_demo.ui.orderly import Orderly
+from mel_demo.ui.orderly import Orderly, log_in_lines
 from mel_demo.ui.page import Page
 from mel_demo.ui.sessions import Sessions
 from mel_demo.ui.stubless import with_tools
@@ -46,6 +46,7 @@ def serve(screener: Screener, host: str | None = None, port: int | None = None) 
     ended = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: ended.set())
+    log_in_lines()
     with uploads():
         blocks = Page(screener).build()
         try:

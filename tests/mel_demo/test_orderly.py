@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect
 from starlette.testclient import TestClient
 
 from mel_demo.screening import Screener
-from mel_demo.ui.orderly import LONGEST_ADDRESS, NO_ROOM, Orderly
+from mel_demo.ui.orderly import LONGEST_ADDRESS, NO_ROOM, Orderly, log_in_lines
 from mel_demo.ui.page import Page
 from mel_demo.ui.serving import launch_options
 from mel_demo.ui.uploads import uploads
@@ -194,3 +194,21 @@ def test_the_log_says_where_and_not_what_was_sent(caplog: pytest.LogCaptureFixtu
 def test_an_upload_that_is_broken_off_is_no_news(caplog: pytest.LogCaptureFixture) -> None:
     assert answer_to(ClientDisconnect())[0] == 408
     assert not [record for record in caplog.records if record.name != "httpx"]
+
+
+def test_what_other_packages_log_is_one_line_too(caplog: pytest.LogCaptureFixture) -> None:
+    before = logging.getLogRecordFactory()
+    log_in_lines()
+    try:
+        raise KeyError("Mrs Miller")
+    except KeyError:
+        logging.getLogger("uvicorn.error").exception("Exception in %s\n", "ASGI application")
+        logging.getLogger("other").warning("30 errors:\nfirst\nsecond\n" + "x" * 9999)
+        logging.getLogger("other").warning("")
+    finally:
+        logging.setLogRecordFactory(before)
+    first, second, third = (record.getMessage() for record in caplog.records)
+    assert first.startswith(f"Exception in ASGI application (KeyError at {__file__}:")
+    assert second == "30 errors: ..."
+    assert third == ""
+    assert not any(record.exc_info for record in caplog.records)
