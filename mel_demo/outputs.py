@@ -78,12 +78,9 @@ class Finished:
 def check(path: Path, kind: Format, inputs: Iterable[Path]) -> None:
     """SettingError, naming ``path``, unless a table may be written there, or is there already."""
     try:
-        _check(path, kind, inputs)
+        path.exists()
     except OSError as error:
         raise _unwritable(path, error) from error
-
-
-def _check(path: Path, kind: Format, inputs: Iterable[Path]) -> None:
     if path.suffix.lower() in SUFFIXES:
         raise SettingError(
             f"{path} is named like an image, and is not written over. Name the table, for example "

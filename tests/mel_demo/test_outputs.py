@@ -398,21 +398,3 @@ def test_a_part_never_replaces_another(tmp_path: Path) -> None:
         write()
     assert part.read_bytes() == b"another's"
     assert list(part.parent.iterdir()) == [part]
-
-
-def test_names_that_look_alike_are_told_apart_and_found_again(
-    tmp_path: Path, tiny_weights: Path
-) -> None:
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for name in (b"caf\xe9.png", rb"caf\xe9.png"):
-        Image.new("RGB", (40, 40)).save(folder / os.fsdecode(name))
-    output = tmp_path / "scores.csv"
-    assert run(folder, "-o", output, "--weights", tiny_weights).exit_code == 0
-    before = output.read_bytes()
-    names = {row["image"] for row in csv.DictReader(io.StringIO(before.decode()))}
-    assert len(names) == 2
-    result = run(folder, "-o", output, "--weights", tiny_weights, "--resume")
-    assert result.exit_code == 0
-    assert "2 images were in the table already, 0 were added." in result.stderr
-    assert output.read_bytes() == before
