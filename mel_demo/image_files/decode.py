@@ -108,7 +108,8 @@ def _check(data: bytes, markers: jpeg.Jpeg | None) -> Sequence[int] | None:
     if markers is not None:
         jpeg.check(markers)
         if found := jpeg.damage(data, markers):
-            raise _damaged_jpeg(found)
+            cut_off = not markers.ended and not markers.fault
+            raise TruncatedImageError(_DAMAGED) if cut_off else _damaged_jpeg(found)
     elif data.startswith(png.SIGNATURE):
         return png.check(data)
     elif data.startswith(tiff.MAGIC):
