@@ -16,7 +16,11 @@ from training.errors import TrainingError, in_words
 from training.recipe import load_recipe
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # which takes [default: ...] for markup and leaves it out
+    help=__doc__,
 )
 console = Console(highlight=False)
 

@@ -47,4 +47,8 @@ def in_words(error: Exception) -> str:
         )
     if not (error.filename and error.strerror):
         raise error
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return f"{error.filename} is a file where a folder is needed: choose another path."
+    if isinstance(error, IsADirectoryError):
+        return f"{error.filename} is a folder where a file is needed: choose another path."
     return f"{error.filename}: {error.strerror}."

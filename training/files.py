@@ -1,5 +1,6 @@
 """File habits shared by the commands: written in one step, read on several threads."""
 
+import errno
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -8,7 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
+from filelock import FileLock, Timeout
 from rich.progress import track
+
+from training.errors import RunError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -17,6 +21,8 @@ Result = TypeVar("Result")
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A file to write that becomes ``path`` when the block ends, and is removed if it fails."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "Is a directory", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
     try:
@@ -25,6 +31,23 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keep other processes from training into ``folder`` meanwhile; RunError where one does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / "training.lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise RunError(
+            f"Another process trains into {folder}: let it end, or choose another --output."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -25,10 +25,10 @@ TEACHER, STUDENT, WEIGHTS = Path("runs/teacher"), Path("runs/student"), Path("we
 
 # Of the data and of training.
 Table = Annotated[Path, typer.Option(help="CSV to write.")]
-SplitSeed = Annotated[int, typer.Option("--seed", help="Seed of the division.")]
+SplitSeed = Annotated[int, typer.Option("--seed", min=0, max=2**31, help="Seed of the division.")]
 Splits = Annotated[Path, typer.Option(help="CSV written by `training splits`.")]
 Isic2017 = Annotated[Path, typer.Option(help="Folder of ISIC 2017's training images.")]
-KeptOut = Annotated[int, typer.Option(help="Images to keep out of training.")]
+KeptOut = Annotated[int, typer.Option(min=1, help="Images to keep out of training.")]
 Archive = Annotated[
     Path | None,
     typer.Option(help="Folder of more melanomas of the ISIC archive: 60 and all nevi kept out."),

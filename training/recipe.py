@@ -6,7 +6,7 @@ A recipe is a YAML file; the ones of the released models lie in ``training/recip
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -15,9 +15,11 @@ from training.errors import RecipeError
 
 RECIPES = Path(__file__).parent / "recipes"
 
+Positive = Annotated[float, Field(gt=0)]
+
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Source(_Frozen):
@@ -65,7 +67,9 @@ class Augmentation(_Frozen):
 
     rotation: float = Field(180.0, ge=0, le=180, description="degrees, either way")
     flips: bool = True
-    scale: tuple[float, float] = Field((0.65, 1.1), description="share of the serving crop seen")
+    scale: tuple[Positive, Positive] = Field(
+        (0.65, 1.1), description="share of the serving crop seen, from and to"
+    )
     stretch: float = Field(0.2, ge=0, description="log aspect ratio, either way")
     shift: float = Field(0.08, ge=0, description="share of the crop, either way")
     brightness: float = Field(0.2, ge=0)
@@ -82,6 +86,13 @@ class Augmentation(_Frozen):
     mixup: float = Field(
         0.0, ge=0, description="views are mixed in pairs, share from Beta(a, a); 0 is off"
     )
+
+    @field_validator("scale")
+    @classmethod
+    def _rising(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if value[0] > value[1]:
+            raise ValueError("the smaller share comes first")
+        return value
 
 
 class Recipe(_Frozen):
@@ -103,7 +114,7 @@ class Recipe(_Frozen):
     mean: tuple[float, float, float] = Field(
         (0.485, 0.456, 0.406), description="of ImageNet; teacher and student must share it"
     )
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    std: tuple[Positive, Positive, Positive] = (0.229, 0.224, 0.225)
     cache_height: int = Field(192, ge=32, description="pixels; smaller images stay as they are")
 
     epochs: int = Field(12, ge=1)
@@ -124,7 +135,7 @@ class Recipe(_Frozen):
     patience: int = Field(8, ge=1, description="epochs without a better validation ROC-AUC")
     mixed_precision: Literal["no", "bf16", "fp16"] = "no"
     checkpoint_steps: int = Field(100, ge=1, description="and after every epoch")
-    seed: int = 20260723
+    seed: int = Field(20260723, ge=0, lt=10**8)
 
     loss: HardLoss = HardLoss()
     lesion_weight: float = Field(

@@ -1,9 +1,11 @@
 """python -m training: what its first two commands print, and errors without a traceback."""
 
+import re
 import subprocess
 import sys
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from tests.support.lesions import write_ham10000
@@ -55,6 +57,34 @@ def test_what_the_user_can_mend_is_a_message_not_a_traceback(tmp_path):
     assert done.returncode == 1
     assert "There is no HAM10000_metadata.csv" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_an_output_of_the_wrong_kind_is_named(folder, tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("")
+    wrong = {
+        "folder": ["splits", "--output"],
+        "file": ["data", "--cache"],
+    }
+    for name, (command, option) in wrong.items():
+        done = subprocess.run(
+            [sys.executable, "-m", "training", command, "--data", folder, option, tmp_path / name],
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 1
+        assert f"{name} is a {name} where a" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", sorted(typer.main.get_command(app).commands))
+def test_help_says_every_default(command):
+    """Rich takes [default: ...] for markup, and leaves it out."""
+    done = RUNNER.invoke(app, [command, "--help"])
+    assert done.exit_code == 0
+    for option in typer.main.get_command(app).commands[command].params:
+        for word in re.findall(r"\[[^]]*\]", getattr(option, "help", None) or ""):
+            assert word in " ".join(done.output.split())
 
 
 def test_help_answers_without_torch():

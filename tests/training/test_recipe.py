@@ -52,6 +52,14 @@ def test_a_setting_that_cannot_be_read_is_named(settings, message):
         ({"learning_rat": 1.0}, "learning_rat: Extra inputs"),
         ({"start_size": 192}, "start_size .192. must not exceed size"),
         ({"epochs": 1}, "warmup_epochs"),
+        ({"learning_rate": float("inf")}, "learning_rate.*finite"),
+        ({"max_aspect_ratio": float("inf")}, "max_aspect_ratio.*finite"),
+        ({"mean": [float("nan"), 0, 0]}, "mean.0.*finite"),
+        ({"std": [0, 0.2, 0.2]}, "std.0.*greater than 0"),
+        ({"augmentation.scale": [1.1, 0.7]}, "scale.*smaller share"),
+        ({"augmentation.scale": [0, 0.7]}, "scale.0.*greater than 0"),
+        ({"seed": -1}, "seed.*got -1"),
+        ({"seed": 10**9}, "seed.*got 1000000000"),
     ],
 )
 def test_a_bad_value_is_named_with_its_key(given, message):

@@ -5,8 +5,6 @@ The file has one row an image beyond HAM10000: ``image_id,dx,split``, with split
 same picture as an external one, and is used for nothing).
 """
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,12 +19,12 @@ from sklearn.model_selection import train_test_split
 from training.data.frames import read_image
 from training.data.ham10000 import Images
 from training.data.isic import SQUASHED_ASPECT, Extra, read_extra
-from training.data.tables import read_table
+from training.data.tables import read_table, refuse_repeated, write_table
 from training.errors import DataError
-from training.files import write_text
 from training.provenance import sha256
 
 _COLUMNS = ("image_id", "dx", "split")
+_SPLITS = ("train", "external", "near_copy")
 COUNT = 400
 MELANOMAS = 60
 # Correlation of two grey thumbnails; in ISIC 2017, 11 of 2 million pairs are above it.
@@ -53,8 +51,13 @@ def divide(extras: Sequence[Extra], count: int = COUNT, seed: int = 20260723) ->
     Raises DataError when there are too few images to keep so many out.
     """
     ids, diagnoses = [x.image_id for x in extras], [x.dx for x in extras]
-    if not 0 < count < len(ids):
-        raise DataError(f"{count} of {len(ids)} images cannot be kept out of training.")
+    classes = Counter(diagnoses)
+    if min(classes.values()) < 2 or not len(classes) <= count <= len(ids) - len(classes):
+        raise DataError(
+            f"{count} of {len(ids)} images cannot be kept out of training, some of each diagnosis "
+            f"({', '.join(f'{dx} {images}' for dx, images in classes.most_common())}): give "
+            "another --count, or the folder of ISIC 2017 with all of its images."
+        )
     train, external = train_test_split(
         ids, test_size=count, stratify=diagnoses, random_state=seed
     )  # sorted by id already, so that the folder's order changes nothing
@@ -72,7 +75,10 @@ def divide_more(
     """
     ids = [x.image_id for x in extras if x.dx == "mel"]
     if not 0 < melanomas < len(ids):
-        raise DataError(f"{melanomas} of {len(ids)} melanomas cannot be kept out of training.")
+        raise DataError(
+            f"{melanomas} of {len(ids)} melanomas of the archive cannot be kept out of training: "
+            "fetch more, or leave out --archive."
+        )
     _, external = train_test_split(ids, test_size=melanomas, random_state=seed)
     split = {x.image_id: "external" if x.dx == "nv" else "train" for x in extras}
     return split | dict.fromkeys(external, "external")
@@ -102,12 +108,8 @@ def near_pairs(extras: Sequence[Extra]) -> list[tuple[str, str]]:
 
 def write_external(extras: Sequence[Extra], split: dict[str, str], path: Path) -> None:
     """Write the file, sorted by image."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    for extra in sorted(extras, key=lambda extra: extra.image_id):
-        writer.writerow([extra.image_id, extra.dx, split[extra.image_id]])
-    write_text(path, text.getvalue())
+    extras = sorted(extras, key=lambda extra: extra.image_id)
+    write_table(path, _COLUMNS, [(x.image_id, x.dx, split[x.image_id]) for x in extras])
 
 
 def print_external(
@@ -125,12 +127,20 @@ def print_external(
 def read_external(path: Path) -> dict[str, str]:
     """Split of each image by id; DataError when the file is missing or is another kind of file."""
     try:
-        return {line["image_id"]: line["split"] for _, line in read_table(path, _COLUMNS)}
+        lines = read_table(path, _COLUMNS)
     except FileNotFoundError:
         raise DataError(
             f"There is no {path}, which says which images are kept out of training. Make it with: "
             f"python -m training external --isic2017 FOLDER --output {path}"
         ) from None
+    for number, line in lines:
+        if line["split"] not in _SPLITS:
+            raise DataError(
+                f"{path}, line {number}: split {line['split']!r} is none of {', '.join(_SPLITS)}: "
+                "`python -m training external` writes the file that is wanted here."
+            )
+    refuse_repeated(path, [line["image_id"] for _, line in lines])
+    return {line["image_id"]: line["split"] for _, line in lines}
 
 
 def external_images(extras: Sequence[Extra], split: dict[str, str]) -> Images:

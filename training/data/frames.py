@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+from filelock import FileLock
 from PIL import Image, UnidentifiedImageError
 
 from mel_demo.errors import ImageError
@@ -114,9 +115,11 @@ def frames_of(
         described.update(f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}\n".encode())
     stem = cache / f"frames-{described.hexdigest()[:16]}"
     index = stem.with_suffix(".json")
-    if not index.is_file():
-        least = height if enlarge else min(height, _lowest(paths, height))
-        _write_frames(paths, stem, least, squashed_aspect)
+    cache.mkdir(parents=True, exist_ok=True)
+    with FileLock(cache / "writing.lock"):  # of two runs that begin together one decodes
+        if not index.is_file():
+            least = height if enlarge else min(height, _lowest(paths, height))
+            _write_frames(paths, stem, least, squashed_aspect)
     written = json.loads(index.read_text(encoding="utf-8"))
     aspects: dict[str, float] = written["aspects"]
     return Frames(

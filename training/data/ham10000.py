@@ -213,9 +213,12 @@ def print_check(checked: DataCheck, data: Path, console: Console) -> None:
 def read_split(data: Path, splits: Path, split: str) -> Images:
     """The images of one split ("train", "validation" or "holdout"), in the file's order.
 
-    Raises DataError when the splits name an image that the folder does not hold.
+    Raises DataError when the splits name an image that the folder does not hold, or say otherwise
+    than its metadata which lesion an image shows: one could then be in two splits, unnoticed.
     """
-    rows = [row for row in read_splits(splits) if row.split == split]
+    everything = read_splits(splits)
+    _refuse_other_lesions(everything, splits, data)
+    rows = [row for row in everything if row.split == split]
     if not rows:
         raise DataError(f"{splits} has no image in the split {split!r}.")
     paths = find_images(data)
@@ -231,6 +234,18 @@ def read_split(data: Path, splits: Path, split: str) -> Images:
         labels=np.array([CLASS_NAMES.index(row.dx) for row in rows], dtype=np.int64),
         paths=tuple(paths[row.image_id] for row in rows),
     )
+
+
+def _refuse_other_lesions(rows: list[Row], splits: Path, data: Path) -> None:
+    listed = {row.image_id: row for row in read_metadata(data)}
+    for row in rows:
+        known = listed.get(row.image_id, row)
+        if (row.lesion_id, row.dx) != (known.lesion_id, known.dx):
+            raise DataError(
+                f"{splits} says that {row.image_id} shows lesion {row.lesion_id}, {row.dx}; the "
+                f"metadata of {data} says {known.lesion_id}, {known.dx}. Give the splits of this "
+                "data set, or make them anew with `python -m training splits`."
+            )
 
 
 def cameras_of(data: Path, images: Images) -> np.ndarray:

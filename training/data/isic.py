@@ -65,14 +65,20 @@ class _Layout:
     diagnosis: Callable[[dict[str, str]], str]
 
 
+def _marked(cell: str) -> bool:
+    if float(cell) not in (0, 1):
+        raise ValueError(f"{cell} is neither 0 nor 1")
+    return float(cell) == 1
+
+
 def _one_of_2017(line: dict[str, str]) -> str:
-    if float(line["melanoma"]):
+    if _marked(line["melanoma"]):
         return "mel"
-    return "bkl" if float(line["seborrheic_keratosis"]) else "nv"
+    return "bkl" if _marked(line["seborrheic_keratosis"]) else "nv"
 
 
 def _one_of_2019(line: dict[str, str]) -> str:
-    marked = [column for column in _2019 if float(line.get(column) or 0)]
+    marked = [column for column in _2019 if _marked(line.get(column) or "0")]
     if len(marked) != 1:
         raise ValueError(f"{len(marked)} diagnoses are marked")
     return _2019[marked[0]]
@@ -87,6 +93,8 @@ def _one_of_2020(line: dict[str, str]) -> str:
 
 def _one_of_archive(line: dict[str, str]) -> str:
     dx = line["dx"].strip().lower()
+    if not dx or "melanoma" in dx or "maligna" in dx:  # of lentigo maligna
+        raise ValueError(f"dx {line['dx']!r}: a melanoma is mel here, and nothing else is")
     return dx if dx in CLASS_NAMES else "not_mel"
 
 
@@ -152,7 +160,9 @@ def read_extra(folder: Path, known: Collection[str] = ()) -> list[Extra]:
             raise DataError(f"{table}, line {number}, {image_id}: {error}.") from error
         if image_id not in files:
             raise DataError(f"{folder} has no image {image_id}, which {table.name} names.")
-        found[image_id] = Extra(image_id, dx, files[image_id], layout.source)
+        extra = Extra(image_id, dx, files[image_id], layout.source)
+        if found.setdefault(image_id, extra) != extra:
+            raise DataError(f"{table} calls {image_id} both {found[image_id].dx} and {dx}.")
     return [found[image_id] for image_id in sorted(found)]
 
 

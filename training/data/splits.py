@@ -3,8 +3,6 @@
 Several images may show one lesion, so the lesion is what is split. Knows nothing of pixels.
 """
 
-import csv
-import io
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +12,8 @@ from rich.table import Table
 from sklearn.model_selection import train_test_split
 
 from mel_demo.manifest import CLASS_NAMES
-from training.data.tables import read_table, refuse_repeated
+from training.data.tables import read_table, refuse_repeated, write_table
 from training.errors import DataError
-from training.files import write_text
 from training.provenance import sha256
 
 SPLITS = ("train", "validation", "holdout")
@@ -71,12 +68,8 @@ def make_splits(
 
 def write_splits(rows: list[Row], path: Path) -> None:
     """Write the splits as CSV with the columns of _COLUMNS, sorted by image."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    for row in sorted(rows, key=lambda row: row.image_id):
-        writer.writerow([row.image_id, row.lesion_id, row.dx, row.split])
-    write_text(path, text.getvalue())
+    rows = sorted(rows, key=lambda row: row.image_id)
+    write_table(path, _COLUMNS, [(row.image_id, row.lesion_id, row.dx, row.split) for row in rows])
 
 
 def read_splits(path: Path) -> list[Row]:
@@ -94,6 +87,8 @@ def read_splits(path: Path) -> list[Row]:
         rows.append(row)
         if row.split not in SPLITS or row.dx not in CLASS_NAMES:
             raise DataError(f"{path}, line {number}: split {row.split!r}, dx {row.dx!r} unknown.")
+        if not row.image_id or not row.lesion_id:
+            raise DataError(f"{path}, line {number}: image_id or lesion_id is empty.")
         if home.setdefault(row.lesion_id, row.split) != row.split:
             raise DataError(f"{path}, line {number}: lesion {row.lesion_id} is in two splits.")
     refuse_repeated(path, [row.image_id for row in rows])

@@ -7,11 +7,12 @@ semicolons or tabs for commas; none of that says anything of its content.
 import csv
 import io
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
 from training.errors import DataError
+from training.files import write_text
 
 
 def read_table(path: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
@@ -29,14 +30,15 @@ def read_table(path: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, 
     text = _decoded(content)
     heading = text.partition("\n")[0]
     separator = max(",;\t", key=heading.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    # Strict, or a quote that nobody closed takes all rows below it into its cell.
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     wanted = {column.lower(): column for column in columns}
     try:
         names = [wanted.get(name.strip().lower(), name.strip()) for name in next(reader, [])]
         if absent := [column for column in columns if column not in names]:
             raise DataError(
                 f"{path} lacks the column(s) {', '.join(absent)}: it must have the columns "
-                f"{','.join(columns)}, and has {','.join(names) or 'none'}."
+                f"{','.join(columns)}, and has {','.join(names)[:200] or 'none'}."
             )
         return [
             (
@@ -50,6 +52,22 @@ def read_table(path: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, 
         raise DataError(
             f"{path}, line {reader.line_num}, is no line of a table: {error}."
         ) from error
+
+
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write the rows as CSV below ``columns``, in one step.
+
+    Raises DataError where ``path`` holds anything but a former table of these columns.
+    """
+    heading = ",".join(columns) + "\n"
+    if path.is_file() and not path.read_bytes().startswith(heading.encode()):
+        raise DataError(
+            f"{path} is another file, which would be lost: remove it, or choose another --output."
+        )
+    text = io.StringIO(heading)
+    text.seek(0, io.SEEK_END)
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    write_text(path, text.getvalue())
 
 
 def refuse_repeated(path: Path, image_ids: Sequence[str]) -> None:

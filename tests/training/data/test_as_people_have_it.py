@@ -1,11 +1,16 @@
 """HAM10000 as people have it: every layout and encoding is read, what is broken is named."""
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from threading import Barrier
+from time import sleep
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from mel_demo.images import open_image
 from mel_demo.manifest import Preprocessing
 from tests.support.lesions import draw_lesion, write_ham10000
 from training.data.frames import cached_frames, prepare_images
@@ -99,6 +104,7 @@ def test_splits_saved_by_a_spreadsheet_are_read(ham, tmp_path):
         (["a,l,mel,train", "a,l,mel,train"], "names a more than once"),
         (["a,l,mel,train", "b,l,mel,holdout"], "line 3: lesion l is in two splits"),
         (["a,l,mel,train", "a,m,mel,validation"], "names a more than once"),
+        (["a,,mel,train", "b,,mel,train"], "line 2: image_id or lesion_id is empty"),
     ],
 )
 def test_splits_that_leak_are_refused_wherever_they_are_read(ham, tmp_path, rows, message):
@@ -107,6 +113,58 @@ def test_splits_that_leak_are_refused_wherever_they_are_read(ham, tmp_path, rows
     for read in (lambda: read_splits(path), lambda: read_split(ham, path, "train")):
         with pytest.raises(DataError, match=message):
             read()
+
+
+@pytest.mark.parametrize("wrong", ["lesion_id", "dx"])
+def test_splits_that_know_other_lesions_than_the_metadata_are_refused(tmp_path, wrong):
+    ham, path = write_ham10000(tmp_path / "more", 7), tmp_path / "splits.csv"
+    rows = make_splits(read_metadata(ham), 1)
+    # As from a tool that takes every image for a lesion: no lesion is in two splits, on paper.
+    rows[0] = replace(rows[0], **{wrong: "alone" if wrong == "lesion_id" else "mel"})
+    write_splits(rows, path)
+    with pytest.raises(DataError, match=rf"{rows[0].image_id} shows lesion .* the metadata of"):
+        read_split(ham, path, "train")
+
+
+def test_a_quote_that_nobody_closed_does_not_swallow_rows(ham):
+    path = ham / "HAM10000_metadata.csv"
+    lines = path.read_text().splitlines()
+    lines[3] = lines[3].rpartition(",")[0] + ',"drawn'
+    path.write_text("\n".join(lines) + "\n")
+    with pytest.raises(DataError, match=r"line \d+, is no line of a table"):
+        read_metadata(ham)
+
+
+@pytest.mark.parametrize("name", ["HAM10000_metadata.csv", "notes.txt"])
+def test_a_table_is_not_written_over_another_file(ham, tmp_path, name):
+    rows = make_splits(read_metadata(write_ham10000(tmp_path / "more", 7)), 1)
+    (ham / "notes.txt").write_text("mine")
+    before = (ham / name).read_bytes()
+    with pytest.raises(DataError, match=f"{name} is another file, which would be lost"):
+        write_splits(rows, ham / name)
+    assert (ham / name).read_bytes() == before
+    for _ in "ab":  # a former one is replaced
+        write_splits(rows, ham / "splits.csv")
+    assert len(read_splits(ham / "splits.csv")) == len(rows)
+
+
+def test_two_runs_that_begin_together_decode_once(ham, tmp_path, monkeypatch):
+    decoded, both = [], Barrier(2, timeout=20)
+
+    def slow(path):
+        decoded.append(path)
+        sleep(0.02)
+        return open_image(path)
+
+    def begin(_):
+        both.wait()
+        return cached_frames(ham, list(find_images(ham)), tmp_path / "cache", 24)
+
+    monkeypatch.setattr("training.data.frames.read_image", slow)
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(begin, "ab")
+    assert len(decoded) == len(one)
+    np.testing.assert_array_equal(one.pixels, other.pixels)
 
 
 def test_two_different_images_of_one_name_are_refused(ham):
@@ -137,7 +195,7 @@ def test_a_picture_that_cannot_be_used_is_named_wherever_it_is_read(ham, tmp_pat
     assert list(check(ham).unreadable) == [name]
     with pytest.raises(DataError, match=rf"{path.name} cannot be used: .*training data"):
         cached_frames(ham, list(paths)[-2:], tmp_path / "cache", 24)
-    assert not list((tmp_path / "cache").glob("*")), "no half a cache"
+    assert not list((tmp_path / "cache").glob("frames*")), "no half a cache"
     rows = make_splits(read_metadata(write_ham10000(tmp_path / "more", 7)), 1)
     write_splits(rows, tmp_path / "splits.csv")
     images = read_split(tmp_path / "more", tmp_path / "splits.csv", "validation")
@@ -185,4 +243,4 @@ def test_a_full_disk_leaves_no_half_a_cache(ham, tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space") as caught:
         cached_frames(ham, list(find_images(ham)), tmp_path / "cache", 24)
     assert "make room" in in_words(caught.value)
-    assert not list((tmp_path / "cache").iterdir())
+    assert not list((tmp_path / "cache").glob("frames*"))

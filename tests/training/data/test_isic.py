@@ -5,7 +5,12 @@ import pytest
 import torch
 
 from mel_demo.manifest import MELANOMA
-from tests.support.tiny_isic import write_isic2017, write_isic2019, write_isic2020
+from tests.support.tiny_isic import (
+    write_archive,
+    write_isic2017,
+    write_isic2019,
+    write_isic2020,
+)
 from training.data.external import (
     divide,
     divide_more,
@@ -64,6 +69,43 @@ def test_what_cannot_be_read_is_named(tmp_path):
         read_extra(folder)
 
 
+@pytest.mark.parametrize(
+    ("write", "old", "new", "message"),
+    [
+        (write_isic2017, "0000001,0.0", "0000001,nan", "line 3, ISIC_0000001: nan is neither"),
+        (write_isic2017, "0000001,0.0", "0000001,", "line 3, ISIC_0000001: "),
+        (write_isic2017, "0000001,0.0", "0000001,0.4", "line 3, ISIC_0000001: 0.4 is neither"),
+        (write_archive, "00,mel", "00,melanoma in situ", "line 2, .*'melanoma in situ'"),
+        (write_archive, "00,mel", "00,Lentigo maligna", "line 2, .*'Lentigo maligna'"),
+        (write_archive, "00,mel", "00,", "line 2, .*dx ''"),
+        (write_archive, "ISIC_9000001,mel", "ISIC_9000000,nv", "ISIC_9000000 both mel and nv"),
+    ],
+)
+def test_a_melanoma_is_never_learned_as_something_else(tmp_path, write, old, new, message):
+    write(tmp_path)
+    table = next(tmp_path.glob("*.csv"))
+    text = table.read_text()
+    assert old in text
+    table.write_text(text.replace(old, new, 1))
+    with pytest.raises(DataError, match=message):
+        read_extra(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["a,l,mel,train", "b,l,mel,validation"], "line 3: split 'validation' is none of"),
+        (["a,l,mel,train", "a,l,mel,external"], "names a more than once"),
+    ],
+)
+def test_another_file_is_not_taken_for_that_of_images_kept_out(tmp_path, lines, message):
+    """The splits of HAM10000 have the same columns; nothing would be kept out."""
+    path = tmp_path / "splits.csv"
+    path.write_text("\n".join(["image_id,lesion_id,dx,split", *lines]) + "\n")
+    with pytest.raises(DataError, match=message):
+        read_external(path)
+
+
 def test_external_images_are_kept_out_and_so_are_near_copies(tmp_path):
     folder = write_isic2017(tmp_path / "2017", count=30)
     images = folder / "ISIC-2017_Training_Data"
@@ -93,7 +135,11 @@ def test_external_images_are_kept_out_and_so_are_near_copies(tmp_path):
 
 def test_too_few_images_to_keep_out(tmp_path):
     with pytest.raises(DataError, match="400 of 12 images"):
-        divide(read_extra(write_isic2017(tmp_path)))
+        divide(read_extra(write_isic2017(tmp_path / "2017")))
+    with pytest.raises(DataError, match=r"1 of 12 images .* some of each diagnosis .* --count"):
+        divide(read_extra(tmp_path / "2017"), 1)
+    with pytest.raises(DataError, match=r"6 of 13 images .* nv 1\)"):
+        divide(read_extra(write_archive(tmp_path / "archive", 12, 1)), 6)
     with pytest.raises(DataError, match="training external"):
         read_external(tmp_path / "none.csv")
 
