@@ -8,6 +8,7 @@ processes, sees what an uninterrupted run on one process sees.
 import math
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from torch import nn
 from mel_demo.manifest import CLASS_NAMES, MELANOMA, Preprocessing
 from training import provenance
 from training.errors import RunError
+from training.files import held
 from training.learn import run_folder
 from training.learn.augment import floats, normalised
 from training.learn.batches import Batch, Batches, look, orientation, seen_again
@@ -91,6 +93,11 @@ def train(run: Run, batches: Batches, accelerator: Accelerator) -> RunRecord:
             "Mixup pairs the two halves of a batch within a process: --set batch_size=... to "
             f"something divisible by {2 * accelerator.num_processes}, not {run.recipe.batch_size}."
         )
+    with held(run.folder) if accelerator.is_main_process else nullcontext():
+        return _train(run, batches, accelerator)
+
+
+def _train(run: Run, batches: Batches, accelerator: Accelerator) -> RunRecord:
     claim(run.folder, run.recipe, run.inputs, run.resume, write=accelerator.is_main_process)
     accelerator.wait_for_everyone()
     set_seed(run.recipe.seed + accelerator.process_index)

@@ -218,17 +218,30 @@ _IN_WORDS = {
 }
 
 
-def claim(folder: Path, recipe: Recipe, inputs: Inputs, resume: bool, write: bool = True) -> None:
-    """Take the folder for a run, new or resumed, unless it holds another one (RunError).
-
-    A resumed run keeps what was recorded when it began. ``write``: False for all but one process.
-    """
+def refuse_taken(folder: Path, recipe: Recipe, resume: bool) -> None:
+    """RunError where ``folder`` cannot take this run; found before data is read for minutes."""
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{folder} is a file: give --output a folder.")
     if resume:
         refuse_other_recipe(folder, recipe)
     elif can_resume(folder):
         raise RunError(
             f"{folder} holds a run already: go on with --resume, or choose another --output."
         )
+    # A run that was killed in its first epoch may have weights and no state; it is started again.
+    elif (folder / BEST).is_file() and not (has_epochs(folder) and load_record(folder).epochs < 2):
+        raise RunError(
+            f"{folder} holds weights, which would be lost: choose another --output (--init "
+            f"{folder / BEST} starts from them)."
+        )
+
+
+def claim(folder: Path, recipe: Recipe, inputs: Inputs, resume: bool, write: bool = True) -> None:
+    """Take the folder for a run, new or resumed, unless it holds another one (RunError).
+
+    A resumed run keeps what was recorded when it began. ``write``: False for all but one process.
+    """
+    refuse_taken(folder, recipe, resume)
     former = _former_inputs(folder)
     if resume:
         _refuse(folder, former, inputs)
@@ -352,7 +365,7 @@ def load_state(accelerator: Accelerator, run: Path) -> None:
     pointer = run / "states" / _LATEST
     if not pointer.is_file():
         raise RunError(f"{run} has no saved state to resume from: start it without --resume.")
-    state = run / "states" / pointer.read_text(encoding="utf-8").strip()
+    state = run / "states" / pointer.read_text(encoding="utf-8", errors="replace").strip()
     for path in state.glob("random_states_*.pkl"):  # without which accelerate goes on, differently
         if not is_zipfile(path):
             raise _damaged(state, ValueError(f"{path.name} is no archive"))

@@ -23,7 +23,7 @@ from training.learn.batches import Batches
 from training.learn.cam import head_of
 from training.learn.loop import Run, train
 from training.learn.networks import build, has_one_size
-from training.learn.run_folder import BEST, RunRecord, load_record, load_run
+from training.learn.run_folder import BEST, RunRecord, load_record, load_run, refuse_taken
 from training.learn.sources import offsets as source_offsets
 from training.learn.trackers import check_tracker
 from training.provenance import sha256, short_name
@@ -77,8 +77,9 @@ def train_session(
         drop_path_rate=recipe.drop_path_rate,
         size=recipe.size,
     )
+    refuse_taken(output, recipe, resume)
     console = Console(highlight=False, soft_wrap=True, quiet=not accelerator.is_main_process)
-    _say_what_cannot_follow(recipe, network, console)
+    _refuse_or_say_what_cannot_follow(recipe, network, console)
     preprocessing = Preprocessing(
         size=recipe.size,
         max_aspect_ratio=recipe.max_aspect_ratio,
@@ -141,11 +142,19 @@ def refuse_unfit(training: np.ndarray, validation: np.ndarray) -> None:
         )
 
 
-def _say_what_cannot_follow(recipe: Recipe, network: nn.Module, console: Console) -> None:
-    """Before training: `export` takes only what the evidence map has a closed form for."""
+def _refuse_or_say_what_cannot_follow(recipe: Recipe, network: nn.Module, console: Console) -> None:
+    """Before training: `export` takes only what the evidence map has a closed form for.
+
+    RecipeError where the recipe's own loss needs that map.
+    """
     try:
         head_of(network)
     except ExportError as error:
+        if recipe.lesion_weight:
+            raise RecipeError(
+                f"{recipe.architecture} has no evidence map that could be taught to lie on the "
+                f"lesion: give --set lesion_weight=0. {error}"
+            ) from error
         console.print(
             f"{recipe.architecture} can be trained and teach, but not be exported. {error}",
             style="yellow",
@@ -155,12 +164,16 @@ def _say_what_cannot_follow(recipe: Recipe, network: nn.Module, console: Console
 
 def _accelerator(recipe: Recipe, tracker: str | GeneralTracker | None) -> Accelerator:
     try:
-        return Accelerator(mixed_precision=recipe.mixed_precision, log_with=tracker)
+        accelerator = Accelerator(mixed_precision=recipe.mixed_precision, log_with=tracker)
+        # Of fp16 on a CPU accelerate makes single precision, without a word.
+        if recipe.mixed_precision == "fp16" and not accelerator.native_amp:
+            raise ValueError("it needs a GPU")
     except ValueError as error:
         raise RecipeError(
             f"mixed_precision {recipe.mixed_precision} cannot be had here ({error}): give "
             "--set mixed_precision=no, or bf16."
         ) from error
+    return accelerator
 
 
 def _guide(

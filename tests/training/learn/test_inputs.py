@@ -16,9 +16,10 @@ from tests.support.tiny_training import TinyTraining
 from training.data.ham10000 import find_images
 from training.data.splits import read_splits, write_splits
 from training.errors import DataError, RecipeError, RunError
+from training.files import held
 from training.learn import run_folder
 from training.learn.networks import build, has_one_size
-from training.learn.run_folder import ANSWERS, INPUTS, claim, load_run
+from training.learn.run_folder import ANSWERS, INPUTS, RECIPE, claim, load_run
 from training.learn.session import refuse_unfit, train_session
 from training.recipe import load_recipe
 
@@ -200,11 +201,39 @@ def test_half_precision_without_a_gpu_is_refused(tiny_training, tmp_path):
 
 def test_what_cannot_be_exported_is_said_before_training(tiny_training, tmp_path, capsys):
     values = {"architecture": "vit_tiny_patch16_224", "epochs": 1}
-    with pytest.raises(RunError, match="holds a run already"):
-        resume(tiny_training, "teacher", tiny_training.teacher, values=values, resume=False)
+    given = {"splits": tmp_path / "none.csv", "resume": False}
+    with pytest.raises(DataError, match=r"no splits file .*none\.csv"):
+        resume(tiny_training, "teacher", tmp_path / "run", values=values, **given)
     said = " ".join(capsys.readouterr().out.split())
     assert "vit_tiny_patch16_224 can be trained and teach, but not be exported" in said
     assert "EfficientNet, MobileNetV3" in said
+    # What the recipe itself needs the map for cannot even be trained.
+    values["lesion_weight"] = 0.25
+    with pytest.raises(RecipeError, match="--set lesion_weight=0"):
+        resume(tiny_training, "teacher", tmp_path / "run", values=values, **given)
+
+
+def test_weights_without_a_run_to_go_on_with_are_not_written_over(tiny_training, tmp_path):
+    """As `training restore` and `average` leave them, or whoever removed the states."""
+    for name, absent in (("restored", (RECIPE, "states")), ("without states", ("states",))):
+        run = shutil.copytree(tiny_training.teacher, tmp_path / name)
+        for part in absent:
+            (run / part).unlink() if part == RECIPE else shutil.rmtree(run / part)
+        before = (run / "best.safetensors").read_bytes()
+        with pytest.raises(RunError, match=r"holds weights, which would be lost: .*--init"):
+            resume(tiny_training, "teacher", run, resume=False)
+        assert (run / "best.safetensors").read_bytes() == before
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(RunError, match="is a file: give --output a folder"):
+        resume(tiny_training, "teacher", tmp_path / "file", resume=False)
+
+
+def test_a_folder_that_another_process_trains_into_is_refused(tiny_training, tmp_path):
+    run = tmp_path / "run"
+    with held(run), pytest.raises(RunError, match="Another process trains into"):
+        resume(tiny_training, "teacher", run, resume=False)
+    assert [path.name for path in run.iterdir()] == ["training.lock"]
+    resume(tiny_training, "teacher", run, resume=False)
 
 
 @pytest.mark.parametrize("architecture", ["efficientnet_b0.nobody_in1k", "nonet_b0.ra_in1k"])
