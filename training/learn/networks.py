@@ -123,7 +123,7 @@ def load_init(network: nn.Module, init: Path) -> None:
     try:
         stored = load_file(init)
     except (OSError, SafetensorError) as error:
-        raise RecipeError(f"--init {init} is not a readable safetensors file: {error}") from error
+        raise RecipeError(f"{init} is not a readable safetensors file: {error}") from error
     own = network.state_dict()
     classifier = tuple(f"{name}." for name in _classifier_names(network))
     wanted = {k: v for k, v in own.items() if not k.startswith(classifier)}
@@ -137,7 +137,7 @@ def load_init(network: nn.Module, init: Path) -> None:
     )
     if lacking:
         raise RecipeError(
-            f"--init {init} does not fit {type(network).__name__}: {len(lacking)} of {len(wanted)} "
+            f"{init} does not fit {type(network).__name__}: {len(lacking)} of {len(wanted)} "
             f"tensors are absent or of another shape, the first is {lacking[0]}."
         )
     network.load_state_dict(fitting | _fitting(stored, own), strict=False)

@@ -221,6 +221,11 @@ def _batches(
     masks = None
     if recipe.lesion_weight:
         folder = data / MASKS
+        if not folder.is_dir():
+            raise DataError(
+                f"The recipe learns where lesions lie, and there is no folder {folder}: fetch the "
+                "masks (doi 10.7910/DVN/DBW86T), or give --set lesion_weight=0."
+            )
         files = {image_id: mask_path(folder, image_id) for image_id in training.image_ids}
         masks = frames_of(files, cache, MASK_HEIGHT)
         data_sha256["lesion masks"] = masks.sha256

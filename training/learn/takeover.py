@@ -18,7 +18,7 @@ import numpy as np
 import timm
 import torch
 from rich.console import Console
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from mel_demo.images import normalise
@@ -26,6 +26,8 @@ from mel_demo.manifest import Preprocessing
 from training.data.frames import prepare_images
 from training.data.ham10000 import read_split
 from training.errors import RecipeError
+from training.files import replacing
+from training.learn.networks import load_init, refuse_unknown
 
 IMAGES = 256  # that the batch norms are told the statistics of
 GAIN = 2.0
@@ -36,10 +38,13 @@ def take_over(architecture: str, lite: str, weights: Path, images: Tensor) -> nn
     """``architecture`` with the weights of ``lite`` from a safetensors file; both of timm.
 
     ``images`` (N, 3, S, S): a few hundred dermoscopy images, normalised. Raises RecipeError when
-    the two are no siblings: when a convolution of ``lite`` has no counterpart of its shape.
+    the weights are not those of ``lite``, and when the two are no siblings: when a convolution of
+    ``lite`` has no counterpart of its shape.
     """
+    for name in (lite, architecture):
+        refuse_unknown(name)
     source = timm.create_model(lite).eval()
-    source.load_state_dict(load_file(weights), strict=False)
+    load_init(source, weights)
     network = timm.create_model(architecture)
     _copy(source, network, lite, architecture)
     _keep_function(source, network, images)
@@ -114,7 +119,8 @@ def _calibrate(network: nn.Module, images: Tensor) -> None:
 def save_start(network: nn.Module, path: Path) -> None:
     """Write what ``--init`` reads: all but the classifier."""
     state = {k: v for k, v in network.state_dict().items() if not k.startswith("classifier.")}
-    save_file({key: value.contiguous() for key, value in state.items()}, path)
+    with replacing(path) as file:
+        file.write(save({key: value.contiguous() for key, value in state.items()}))
 
 
 def write_start(

@@ -96,6 +96,12 @@ def score_onnx(
 ) -> Scores:
     """Logits of an exported file. ``pixels``: uint8 (N, S, S, 3), prepared as served."""
     session = open_session(path)
+    wanted = session.get_inputs()[0].shape[2:]
+    if wanted != [preprocessing.size] * 2:
+        raise DataError(
+            f"{path} takes images of {wanted} pixels and its manifest says {preprocessing.size}, "
+            "which is not the one it was exported with: export or fetch them together."
+        )
     found = [
         session.run(["logits"], {"image": normalise(part, preprocessing)})[0]
         for part in _parts(pixels, 1, f"Scoring with {path.name}")

@@ -14,6 +14,7 @@ from PIL import Image
 from mel_demo.manifest import CLASS_NAMES, MELANOMA
 from tests.support.tiny_training import TinyTraining
 from training.data.ham10000 import find_images
+from training.data.masks import MASKS
 from training.data.splits import read_splits, write_splits
 from training.errors import DataError, RecipeError, RunError
 from training.files import held
@@ -211,6 +212,14 @@ def test_what_cannot_be_exported_is_said_before_training(tiny_training, tmp_path
     values["lesion_weight"] = 0.25
     with pytest.raises(RecipeError, match="--set lesion_weight=0"):
         resume(tiny_training, "teacher", tmp_path / "run", values=values, **given)
+
+
+def test_masks_that_are_absent_are_named_with_the_way_out(tiny_training, tmp_path):
+    data = shutil.copytree(tiny_training.data, tmp_path / "ham")
+    shutil.rmtree(data / MASKS, ignore_errors=True)
+    given = {"data": data, "values": {"lesion_weight": 0.25}, "resume": False}
+    with pytest.raises(DataError, match=rf"no folder .*{MASKS}: .*--set lesion_weight=0"):
+        resume(tiny_training, "teacher", tmp_path / "run", **given)
 
 
 def test_weights_without_a_run_to_go_on_with_are_not_written_over(tiny_training, tmp_path):

@@ -34,6 +34,17 @@ def test_blocks_are_taken_over_and_new_ones_change_nothing(lite, tmp_path):
         assert started(IMAGES).isfinite().all()
 
 
+def test_weights_of_another_network_are_not_taken_over(lite, tmp_path):
+    """Nothing of them would fit, and what is saved would be noise."""
+    other = tmp_path / "other.safetensors"
+    save_file(timm.create_model("test_efficientnet").state_dict(), other)
+    for path, message in ((other, "does not fit"), (tmp_path / "none", "not a readable")):
+        with pytest.raises(RecipeError, match=message):
+            take_over("efficientnet_b1", "efficientnet_lite1", path, IMAGES)
+    with pytest.raises(RecipeError, match="no architecture 'efficientnet_lite9'"):
+        take_over("efficientnet_b1", "efficientnet_lite9", lite, IMAGES)
+
+
 def test_a_network_that_is_no_sibling_is_refused(lite):
     with pytest.raises(RecipeError, match="no counterpart of its shape"):
         take_over("mobilenetv3_small_100", "efficientnet_lite1", lite, IMAGES)

@@ -109,6 +109,12 @@ def test_models_scored_on_different_images_are_not_compared(weights, tiny_traini
         evaluate_scores("validation", {"teacher": Scored(other, {}), "student": Scored(scores, {})})
 
 
+def test_a_manifest_of_another_size_than_its_files_is_named(weights, tiny_training, tmp_path):
+    edited = changed(weights, tmp_path / "w", "models", "teacher", "preprocessing", "size", by=32)
+    with pytest.raises(DataError, match=r"teacher\.onnx takes images of \[64, 64\] pixels .* 96"):
+        evaluate_weights(edited, tiny_training.given)
+
+
 def test_any_skin_cancer_is_measured_beside_melanoma(weights, tiny_training, capsys):
     found = evaluate_weights(weights, tiny_training.given)
     printed = capsys.readouterr().out
