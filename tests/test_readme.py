@@ -14,6 +14,7 @@ from PIL import ExifTags, Image
 from benchmarks import archive_cost
 from mel_demo.cli import app as serving
 from mel_demo.images import open_image
+from mel_demo.rows import REFER, Sheet
 from mel_demo.screening import Screener
 from tests.support.lesions import draw_lesion
 from training.__main__ import app as training
@@ -91,3 +92,17 @@ def test_the_onnx_example_gives_the_pages_probability(tmp_path, monkeypatch):
     exec(code, names)
     served = Screener(ROOT / "weights").screen(open_image(tmp_path / "lesion.jpg")).student
     assert names["probability"] == pytest.approx(served.melanoma_probability, abs=1e-4)
+
+
+def test_the_python_example_decides_as_the_page_does(tmp_path, monkeypatch):
+    draw_lesion("mel", 3, (400, 300)).save(tmp_path / "lesion.jpg")
+    (tmp_path / "weights").symlink_to(ROOT / "weights")
+    monkeypatch.chdir(tmp_path)
+    (code,) = (
+        block for block in re.findall(r"```python\n(.*?)```", README, re.S) if "Screener" in block
+    )
+    names: dict[str, Any] = {}
+    exec(code, names)
+    sheet = Sheet(names["screener"].manifest, 0.95)
+    decided = {row["model"]: row["decision"] for row in sheet.judged("", names["screening"])}
+    assert (decided["student"] == REFER) == names["refer"]
