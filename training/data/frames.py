@@ -115,11 +115,12 @@ def frames_of(
         described.update(f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}\n".encode())
     stem = cache / f"frames-{described.hexdigest()[:16]}"
     index = stem.with_suffix(".json")
-    cache.mkdir(parents=True, exist_ok=True)
-    with FileLock(cache / "writing.lock"):  # of two runs that begin together one decodes
-        if not index.is_file():
-            least = height if enlarge else min(height, _lowest(paths, height))
-            _write_frames(paths, stem, least, squashed_aspect)
+    if not index.is_file():
+        cache.mkdir(parents=True, exist_ok=True)
+        with FileLock(cache / "writing.lock"):  # of two runs that begin together one decodes
+            if not index.is_file():
+                least = height if enlarge else min(height, _lowest(paths, height))
+                _write_frames(paths, stem, least, squashed_aspect)
     written = json.loads(index.read_text(encoding="utf-8"))
     aspects: dict[str, float] = written["aspects"]
     return Frames(

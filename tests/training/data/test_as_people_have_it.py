@@ -165,6 +165,10 @@ def test_two_runs_that_begin_together_decode_once(ham, tmp_path, monkeypatch):
         one, other = pool.map(begin, "ab")
     assert len(decoded) == len(one)
     np.testing.assert_array_equal(one.pixels, other.pixels)
+    # What is whole is only read: others may write beside it, or the folder be read-only.
+    (tmp_path / "cache" / "writing.lock").unlink()
+    cached_frames(ham, list(find_images(ham)), tmp_path / "cache", 24)
+    assert not (tmp_path / "cache" / "writing.lock").exists()
 
 
 def test_two_different_images_of_one_name_are_refused(ham):
