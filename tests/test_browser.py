@@ -22,6 +22,15 @@ BOTH = ("teacher", "student")
 TABS = ("evidence", "costs", "certainty", "groups", "about")
 PLOTS = {"costs": ("roc",), "certainty": ("reliability-plot", "decision-plot")}
 T = Texts()
+HAND_OVER = """([bytes, how, place]) => {
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File([new Uint8Array(bytes)], 'red.png', { type: 'image/png' }));
+  const more = { bubbles: true, cancelable: true, dataTransfer, clipboardData: dataTransfer };
+  const event = how === 'drop' ? new DragEvent('drop', more) : new ClipboardEvent('paste', more);
+  document.querySelector(place).dispatchEvent(event);
+  return event.defaultPrevented || how === 'paste';
+}"""
+"""A file's bytes dropped or pasted onto an element -> whether the browser keeps the page."""
 
 
 @pytest.fixture(scope="module")
@@ -246,6 +255,25 @@ def test_the_first_screen_is_a_button_and_the_keyboard_goes_on_at_the_answer(
             page.press(".hero.empty button", "Enter")
         chosen.value.set_files(plain / "black.png")
         page.wait_for_selector(".hero.refer:focus")
+
+
+@pytest.mark.parametrize(
+    ("shown", "how", "place"),
+    [
+        ("black", "drop", "#hero"),
+        ("blue", "drop", "#upload img"),
+        ("bad", "drop", "#tabs"),
+        ("black", "paste", "body"),
+    ],
+)
+def test_an_image_dropped_or_pasted_anywhere_is_judged(chrome, measured, plain, shown, how, place):
+    with visiting(chrome, measured, "desk") as page:
+        path = next(plain.glob(f"{shown}.*"))
+        upload(page, path, until=".hero.now:not(.empty)")
+        kept = page.evaluate(HAND_OVER, [list((plain / "red.png").read_bytes()), how, place])
+        assert kept, "else the browser leaves the page for the file"
+        page.wait_for_selector(".hero.judging:visible")
+        page.wait_for_selector("body:not(.is-judging) .hero.now.disagree")
 
 
 def test_while_it_is_judged_the_page_says_so_and_never_for_good(chrome, measured, plain):

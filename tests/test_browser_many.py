@@ -209,10 +209,10 @@ def test_a_line_is_looked_at_closer(chrome, app, files):
         held = []
         page.route("**/gradio_api/upload*", lambda route: held.append(route))
         page.click("[aria-label='" + T("many_open", name="red 1.png") + "']")
-        page.wait_for_selector(".hero.now.empty", state="attached")
+        page.wait_for_selector(".hero.judging:visible")
+        page.locator("#target input[type=range]").press("ArrowLeft")
         page.wait_for_timeout(500)
         assert page.locator(".hero.judging").is_visible(), "the next image is on its way"
-        page.locator("#target input[type=range]").press("ArrowLeft")
         held[0].continue_()
         page.unroute("**/gradio_api/upload*")  # the question how much of it is there goes on, too
         page.wait_for_selector(".hero.now.disagree")

@@ -157,22 +157,6 @@ const dropped = async (transfer) => {
   add(found.files, found.skipped);
 };
 
-// A line's picture: the same file in the page's own upload, with maps and all.
-const open = (file) => {
-  document.querySelector("#upload [aria-label='Remove Image']")?.click();
-  document.body.classList.remove('judged');
-  const place = () => document.querySelector('#upload input[type=file]');
-  const put = (tries) => {
-    if (!place()) return tries && setTimeout(put, 50, tries - 1);
-    const transfer = new DataTransfer();
-    transfer.items.add(file);
-    place().files = transfer.files;
-    place().dispatchEvent(new Event('change', { bubbles: true }));
-    document.querySelector('#stage').scrollIntoView();
-  };
-  setTimeout(put, 50, 40);
-};
-
 element.addEventListener('change', (event) => {
   if (!event.target.matches('.drop input')) return;
   add([...event.target.files]);
@@ -206,7 +190,11 @@ document.addEventListener('click', (event) => {
     sort = column.dataset.sort;
     draw();
   }
-  if (opened) open(images.find((image) => image.id === +opened.dataset.open).file);
+  // A line's picture: the same file in the page's own upload, with maps and all.
+  if (opened) {
+    const { file } = images.find((image) => image.id === +opened.dataset.open);
+    document.dispatchEvent(new CustomEvent('mel-open', { detail: file }));
+  }
 });
 document.addEventListener('focusin', (event) => {
   const { sort: by, open: id } = event.target.closest?.('#many-table button')?.dataset ?? {};

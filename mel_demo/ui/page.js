@@ -79,7 +79,9 @@
   addEventListener('change', (event) => {
     if (event.target.matches?.('#upload input[type=file]')) judging(true);
   }, true);
-  addEventListener('drop', (event) => { if (event.target.closest?.('#upload')) judging(true); }, true);
+  addEventListener('drop', (event) => {
+    if (event.target.closest?.('#upload') && event.dataTransfer?.files.length) judging(true);
+  }, true);
   addEventListener('click', (event) => {
     const drawing = event.target.closest?.('[data-drawing]')?.dataset.drawing;
     // What is there already is not judged again.

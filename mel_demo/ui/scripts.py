@@ -52,10 +52,11 @@ what the upload says on a phone."""
 
 ASKED = """(image, language, index, ...more) => {
   const settings = more.slice(0, 4);
-  document.body.dataset.asked = settings;
+  if (image) document.body.dataset.asked = settings;
   return [image, language, index, ...settings];
 }"""
-"""What an image is judged at -> the same, noted for JUDGED."""
+"""What an image is judged at -> the same, noted for JUDGED. None is no image: Gradio clears the old
+one first where a new one is dropped on it."""
 
 JUDGED = """(...settings) => {
   const { asked } = document.body.dataset;

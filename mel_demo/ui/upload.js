@@ -1,5 +1,6 @@
 // The page's upload beyond Gradio's own: takes files that the browser does not call images (DICOM,
-// also without a suffix), and shows what it cannot draw (TIFF, HEIC, DICOM) as the server saw it.
+// also without a suffix), takes what is dropped or pasted anywhere on the page, and shows what it
+// cannot draw (TIFF, HEIC, DICOM) as the server saw it.
 (() => {
   const FIELD = '#upload input[type=file]';
   const strange = (file) => !file.type.startsWith('image/');
@@ -26,6 +27,29 @@
     event.stopImmediatePropagation();
     event.target.dispatchEvent(new DragEvent('drop', { bubbles: true, cancelable: true, dataTransfer: renamed(files) }));
   }, true);
+
+  // Whatever is shown: an image that is dropped beside the upload would replace the whole page.
+  const put = (file) => {
+    const field = document.querySelector(FIELD);
+    if (!field || !file) return;
+    field.files = renamed([file]).files;
+    field.dispatchEvent(new Event('change', { bubbles: true }));
+    document.querySelector('#stage').scrollIntoView();
+  };
+  document.addEventListener('mel-open', (event) => put(event.detail));
+  const carries = (event) => !event.defaultPrevented && event.dataTransfer?.types.includes('Files');
+  addEventListener('dragover', (event) => { if (carries(event)) event.preventDefault(); });
+  addEventListener('drop', (event) => {
+    if (!carries(event)) return;
+    event.preventDefault();
+    const { dataTransfer } = event;
+    const many = document.querySelector('.drop'); // missed by a hand, where it is in sight
+    if (!many?.getClientRects().length) put(dataTransfer.files[0]);
+    else many.dispatchEvent(new DragEvent('drop', { bubbles: true, cancelable: true, dataTransfer }));
+  });
+  addEventListener('paste', (event) => {
+    if (!event.defaultPrevented && event.clipboardData?.files.length) put(event.clipboardData.files[0]);
+  });
 
   const show = () => {
     const seen = document.querySelector('#preview img');
