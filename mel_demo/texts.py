@@ -105,10 +105,13 @@ class Texts:
         return self.digits(f"{first} % ({second}–{third})")
 
     def measure(self, interval: Interval, digits: int = 3) -> str:
-        """A measured number with its interval: "0.905 (0.876–0.932)"."""
+        """A measured number with its interval: "0.905 (0.876–0.932)", "0.30 (−0.12 to 0.77)"."""
         if interval.value is None:
             return self("not_defined")
         text = f"{interval.value:.{digits}f}"
         if interval.low is not None:
-            text += f" ({interval.low:.{digits}f}–{interval.high:.{digits}f})"
-        return self.digits(text)
+            low, high = f"{interval.low:.{digits}f}", f"{interval.high:.{digits}f}"
+            # A dash beside a minus would be read as one more.
+            between = self("from_to", low=low, high=high) if interval.low < 0 else f"{low}–{high}"
+            text += f" ({between})"
+        return self.digits(text).replace("-", "−")

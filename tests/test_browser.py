@@ -13,7 +13,7 @@ from mel_demo.screening import Screener
 from mel_demo.texts import LANGUAGES, Texts
 from mel_demo.ui.costs import fractions
 from tests.support.apart import write_weights_apart
-from tests.support.browsing import open_page, serious, upload
+from tests.support.browsing import HAND_OVER, SHIFTS, SIDEWAYS, open_page, serious, upload
 from tests.support.running import running_app
 
 pytestmark = pytest.mark.browser
@@ -22,15 +22,6 @@ BOTH = ("teacher", "student")
 TABS = ("evidence", "costs", "certainty", "groups", "about")
 PLOTS = {"costs": ("roc",), "certainty": ("reliability-plot", "decision-plot")}
 T = Texts()
-HAND_OVER = """([bytes, how, place]) => {
-  const dataTransfer = new DataTransfer();
-  dataTransfer.items.add(new File([new Uint8Array(bytes)], 'red.png', { type: 'image/png' }));
-  const more = { bubbles: true, cancelable: true, dataTransfer, clipboardData: dataTransfer };
-  const event = how === 'drop' ? new DragEvent('drop', more) : new ClipboardEvent('paste', more);
-  document.querySelector(place).dispatchEvent(event);
-  return event.defaultPrevented || how === 'paste';
-}"""
-"""A file's bytes dropped or pasted onto an element -> whether the browser keeps the page."""
 
 
 @pytest.fixture(scope="module")
@@ -90,8 +81,15 @@ def test_verdict_prices_and_tabs_fit_and_agree_with_the_manifest(
         assert page.eval_on_selector_all(
             ".switch", "all => all.every(one => one.scrollWidth <= one.clientWidth)"
         )
+        ends = page.locator("#target [data-testid=max-value], #prevalence [data-testid=min-value]")
+        assert ends.all_text_contents() == [t.digits("99.5")], "a tab that is closed has none"
+        for role in ("slider", "spinbutton"):
+            assert page.get_by_role(role, name=t("label_target"), exact=True).count() == 1
+        assert page.get_by_role("group", name=t("label_looking_for"), exact=True).count() == 1
+        assert page.get_by_role("button", name=t("upload_camera"), exact=True).count() == 1
         upload(page, plain / "black.png")
         assert text(page, "#hero h2").startswith(t("refer_title"))
+        assert page.get_attribute("#hero", "aria-live") == "polite"
         box = page.locator("#hero h2").first.bounding_box()
         assert 0 <= box["y"] <= page.viewport_size["height"] - box["height"]
         for key in BOTH:
@@ -109,6 +107,29 @@ def test_verdict_prices_and_tabs_fit_and_agree_with_the_manifest(
             tab(page, name)
             assert text(page, f"#tab-{name}-button") == t(f"tab_{name}")
             assert fits(page), name
+            assert page.evaluate(SIDEWAYS) == [], name
+
+
+@pytest.mark.parametrize("size", ["desk", "phone"])
+def test_nothing_jumps_while_the_page_loads_or_when_the_answer_comes(chrome, measured, plain, size):
+    width, height = SIZES[size]
+    context = chrome.new_context(viewport={"width": width, "height": height}, locale="en")
+    context.add_init_script(SHIFTS)
+    page = context.new_page()
+    page.goto(measured[0].url)
+    page.wait_for_selector("#footer p")
+    loaded = page.evaluate("window.shifts")
+    held = []
+    page.route("**/queue/join*", lambda route: held.append(route))
+    upload(page, plain / "black.png", until=".hero.judging")
+    page.wait_for_timeout(700)  # Chromium forgives what moves within half a second of a hand.
+    before = page.evaluate("window.shifts")
+    held[0].continue_()
+    page.wait_for_selector("body:not(.is-judging) .hero.now.refer")
+    page.wait_for_timeout(300)
+    assert loaded < 0.1
+    assert page.evaluate("window.shifts") - before < 0.1
+    context.close()
 
 
 def test_the_language_switch_changes_the_whole_page_and_is_remembered(chrome, measured):
@@ -237,6 +258,7 @@ def test_states_follow_each_other_and_the_last_of_five_uploads_is_shown(chrome, 
         page.click("#insist")
         page.wait_for_selector(".hero.insisted")
         assert page.locator(".card.no_referral").count() == 0
+        assert page.locator(".card.insisted .alike").count() == 0, "no test image was like this one"
 
 
 def test_the_first_screen_is_a_button_and_the_keyboard_goes_on_at_the_answer(

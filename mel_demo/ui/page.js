@@ -96,8 +96,37 @@
       document.querySelector('#hero .hero.now')?.focus({ preventScroll: true });
     }
   };
+  // Gradio's own in the reader's language: what a screen reader is told, and the ends of sliders.
+  const named = () => {
+    const said = document.querySelector('#header header')?.dataset;
+    const answer = document.querySelector('#hero');
+    if (!said || !answer) return;
+    answer.ariaLive = 'polite'; // what comes into an element that was there before is read aloud
+    const name = (part, words) => {
+      if (!part || !words || part.ariaLabel === words) return;
+      part.ariaLabel = words;
+      if (part.title) part.title = words;
+    };
+    ['file', 'camera', 'paste'].forEach((key, place) => {
+      name(document.querySelectorAll('#upload .source-selection button')[place], said[key]);
+    });
+    name(document.querySelector('#upload .top-panel button'), said.remove);
+    for (const image of document.querySelectorAll('#upload img')) {
+      if (image.alt !== said.shown) image.alt = said.shown;
+    }
+    for (const field of document.querySelectorAll('[data-testid=range-input], [data-testid=number-input]')) {
+      name(field, field.closest('.block')?.querySelector('label')?.textContent.trim());
+    }
+    for (const switches of document.querySelectorAll('fieldset.block')) {
+      name(switches, switches.querySelector('[data-testid=block-info]')?.textContent.trim());
+    }
+    for (const { firstChild } of document.querySelectorAll('[data-testid=min-value], [data-testid=max-value]')) {
+      if (language !== 'en' && firstChild?.data.includes('.')) firstChild.data = firstChild.data.replace('.', ',');
+    }
+  };
   let hero = '';
   const follow = () => {
+    named();
     if (document.querySelector('.toast-body.error')) judging(false);
     const now = document.querySelector('#hero .hero.now');
     if (!now || now.outerHTML === hero) return;

@@ -52,11 +52,14 @@ what the upload says on a phone."""
 
 ASKED = """(image, language, index, ...more) => {
   const settings = more.slice(0, 4);
-  if (image) document.body.dataset.asked = settings;
+  if (image) {
+    document.body.dataset.asked = settings;
+    document.body.classList.add('is-judging');
+  }
   return [image, language, index, ...settings];
 }"""
-"""What an image is judged at -> the same, noted for JUDGED. None is no image: Gradio clears the old
-one first where a new one is dropped on it."""
+"""What an image is judged at -> the same, noted for JUDGED; from a camera or the clipboard's button
+it comes without a word. None is no image: Gradio clears the old one where a new one is dropped."""
 
 JUDGED = """(...settings) => {
   const { asked } = document.body.dataset;

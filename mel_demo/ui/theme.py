@@ -14,9 +14,9 @@ HEAD = """<style>
   }
   .gradio-container .html-container { overflow-x: auto; }
   .gradio-container :is(.column, .row > *) { min-width: 0 !important; }
-  body.judged .top .intro, body:not(.judged) .cards { display: none !important; }
+  body:is(.judged, .is-judging) .top .intro, body:not(.judged) .cards { display: none !important; }
 }
-body.judged #stage > .styler { grid-template-columns: minmax(0, 1fr) !important; }
+body:is(.judged, .is-judging) #stage > .styler { grid-template-columns: minmax(0, 1fr) !important; }
 </style>"""
 """What STYLES cannot reach, as Gradio confines its rules to the page's inside."""
 _SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")

@@ -199,13 +199,14 @@ def cards(
         heap = heaps(reading.evidence, setting.source)
         scores = reading.evidence and reading.evidence.scores
         alike = None
-        if scores and setting.source in scores and probability is not None:
+        insisted = judged is not None and judged.insisted
+        if scores and setting.source in scores and probability is not None and not insisted:
             alike = neighbours(scores[setting.source], probability)
         kind = "empty" if found is None else "refer" if found.refer else "no_referral"
         shown.append(
             {
                 "key": key,
-                "kind": "insisted" if judged is not None and judged.insisted else kind,
+                "kind": "insisted" if insisted else kind,
                 "decision": kind,
                 "name": architecture(spec),
                 "call": found,

@@ -59,6 +59,7 @@ def test_numbers_are_written_as_the_language_does():
     assert english.share(Interval(0.8551, 0.789, 0.909)) == "86 % (79–91)"
     assert german.share(Interval(0.8551, 0.789, 0.909)) == "86 % (79–91)"
     assert german.measure(Interval(0.9, 0.85, 0.95)) == "0,900 (0,850–0,950)"
+    assert german.measure(Interval(0.3, -0.12, 0.77), 2) == "0,30 (−0,12 bis 0,77)"
     assert german.percent(0.0412) == "4,1 %"
     assert german.setting(0.995) == "99,5 %"
     assert german.share(Interval(0.98, 0.97, 0.9896)) == "98,0 % (97,0–99,0)"

@@ -20,6 +20,23 @@ LOADED = "#footer p"
 """Comes with the answer to the load."""
 PATIENCE = 90_000
 """Milliseconds that a step may take on a busy machine."""
+SIDEWAYS = """() => [...document.querySelectorAll('.html-container')]
+  .filter((part) => part.scrollWidth > part.clientWidth + 1).map((part) => part.innerText)"""
+"""Parts of the page that a reader would have to push sideways."""
+SHIFTS = """window.shifts = 0;
+new PerformanceObserver((list) => {
+  for (const shift of list.getEntries()) window.shifts += shift.hadRecentInput ? 0 : shift.value;
+}).observe({ type: 'layout-shift', buffered: true });"""
+"""How far the page jumped by itself, as Chromium counts it (cumulative layout shift)."""
+HAND_OVER = """([bytes, how, place]) => {
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File([new Uint8Array(bytes)], 'red.png', { type: 'image/png' }));
+  const more = { bubbles: true, cancelable: true, dataTransfer, clipboardData: dataTransfer };
+  const event = how === 'drop' ? new DragEvent('drop', more) : new ClipboardEvent('paste', more);
+  document.querySelector(place).dispatchEvent(event);
+  return event.defaultPrevented || how === 'paste';
+}"""
+"""A file's bytes dropped or pasted onto an element -> whether the browser keeps the page."""
 
 
 def missing() -> str | None:
