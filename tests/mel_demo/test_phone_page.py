@@ -126,6 +126,7 @@ def test_the_verdict_follows_the_one_rule(page, pictures, screener):
         if name == "refused":
             assert page.is_hidden("#numbers")
             assert page.is_hidden("#setting")
+            assert page.is_hidden("#more"), "a refusal stands alone"
             continue
         prediction = screener.screen(open_image(path)).predictions["student"]
         probability = prediction.melanoma_probability

@@ -63,7 +63,7 @@ export function showVerdict(result, config, target, texts) {
   if (close) fill(remark, texts.t("close"));
 
   const refused = decision === null;
-  for (const part of ["#numbers", "#setting", "#evidence-switch"]) $(part).hidden = refused;
+  for (const part of ["#numbers", "#setting", "#evidence-switch", "#more"]) $(part).hidden = refused;
   if (!refused) showNumbers(result, config, threshold, words, first, texts);
   showPrice(row, config, texts);
 }
