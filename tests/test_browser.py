@@ -407,6 +407,13 @@ def test_axe_finds_nothing_serious(chrome, measured, plain, size, scheme):
             assert serious(page) == {}, name
 
 
+def test_who_chooses_the_colours_sees_what_is_chosen(chrome, measured):
+    with visiting(chrome, measured, "desk", forced_colors="active") as page:
+        chosen = page.locator(".switch label.selected, .top [aria-current]")
+        outlines = "all => all.map((one) => getComputedStyle(one).outlineStyle)"
+        assert chosen.evaluate_all(outlines) == ["solid"] * 3
+
+
 def test_the_report_is_downloaded_whole(chrome, measured, plain):
     with visiting(chrome, measured, "desk") as page:
         upload(page, plain / "black.png")
