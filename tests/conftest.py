@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from huggingface_hub import constants
+from PIL import Image
 
+from mel_demo.manifest import Manifest, load_manifest
 from mel_demo.screening import Screener
+from tests.support.apart import write_weights_apart
 from tests.support.browsing import browser, missing
 from tests.support.hub_stand_in import Hub, hub_stand_in
+from tests.support.running import Running, running_app
 from tests.support.tiny_training import TinyTraining, train_tiny
 from tests.support.tiny_weights import write_tiny_weights
 
@@ -89,3 +93,24 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
             monkeypatch.setattr(constants, name, value)
         monkeypatch.setenv("HF_TOKEN", started.token)
         yield started
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, Manifest]]:
+    """The page of models that were measured for everything, and refuse what is blue."""
+    folder = tmp_path_factory.mktemp("measured")
+    weights = write_weights_apart(folder / "weights", evidence=True, refusing=True, elsewhere=True)
+    with running_app(weights, folder / "cache") as running:
+        yield running, load_manifest(weights)
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures of one colour: nearly black is referred by both, red by the student alone."""
+    folder = tmp_path_factory.mktemp("plain")
+    colours = {"black": (40, 20, 20), "red": (255, 0, 0)}
+    colours |= {"blue": (0, 0, 255), "also blue": (1, 0, 255)}
+    for name, colour in colours.items():
+        Image.new("RGB", (200, 150), colour).save(folder / f"{name}.png")
+    (folder / "bad.jpg").write_bytes(b"not an image")
+    return folder

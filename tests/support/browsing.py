@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from mel_demo.manifest import Manifest
+from tests.support.running import Running
+
 if TYPE_CHECKING:  # not on every machine, see ``missing``
     from playwright.sync_api import Browser, Page
 
@@ -15,6 +18,8 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
 )
+SIZES = {"desk": (1440, 900), "phone": (390, 844), "small": (320, 640)}
+"""Width and height by name, in CSS pixels."""
 JUDGED = "body.judged .card.teacher:is(.refer, .no_referral)"
 LOADED = "#footer p"
 """Comes with the answer to the load."""
@@ -85,3 +90,18 @@ def upload(page: "Page", path: str, until: str = JUDGED) -> None:
     """Upload a file and wait for the page to answer."""
     page.set_input_files("#upload input[type=file]", path)
     page.wait_for_selector(until)
+
+
+@contextmanager
+def visiting(
+    browser: "Browser", measured: tuple[Running, Manifest], size: str, **options
+) -> "Iterator[Page]":
+    """The page of ``measured`` at one of SIZES, for as long as the visit lasts."""
+    opened = open_page(browser, measured[0].url, *SIZES[size], **options)
+    yield opened
+    opened.context.close()
+
+
+def text(page: "Page", selector: str) -> str:
+    """What an element says, in one line."""
+    return " ".join(page.inner_text(selector).split())
