@@ -55,7 +55,7 @@ def _judging(page: "Page") -> None:
     page.route("**/queue/join*", lambda route: None)
     page.set_input_files("#upload input[type=file]", DRAWINGS / "irregular.jpg")
     page.wait_for_selector(".hero.judging")
-    page.wait_for_selector("#upload img")
+    page.wait_for_selector("#upload img", state="attached")
 
 
 def _forgotten(page: "Page") -> None:
