@@ -6,10 +6,10 @@ The command is timed as a user sees it, start-up included, by the clock and in a
 whose peak of memory is read as well (Linux only). The loop is what one would write without this
 project: a DataLoader with one worker process a core, timm's transforms, batches of 32, torch's own
 number of threads, networks of the teacher's and the student's architectures (random weights, which
-cost the same). It gives probabilities only, where the command also runs the INT8 student and looks
-for findings; importing torch and building the networks is not counted. All take turns over the same
-files. Prints a table, writes screening.json beside this file, and README's sentence of what a large
-archive costs. Needs the training packages.
+cost the same). It gives probabilities only, where the command also looks for findings and, unless
+told not to, runs the INT8 student; importing torch and building the networks is not counted. All
+take turns over the same files. Prints a table, writes screening.json beside this file, and README's
+sentence of what a large archive costs. Needs the training packages.
 """
 
 import os
@@ -42,6 +42,8 @@ from training.provenance import command, git_commit, now
 
 HERE = Path(__file__).parent
 ONE, ALL, TORCH = "mel-demo, one core", "mel-demo, all cores", "torch and timm"
+PAIR = "mel-demo, all cores, teacher and student"
+STUDENT = "mel-demo, one core, student"
 _BATCH = 32
 
 
@@ -62,7 +64,9 @@ def main(
         loop = _Loop(weights, sorted(timed.iterdir()))
         ways: dict[str, Callable[[], float]] = {
             ONE: lambda: _screen(timed, weights, 1)[0],
+            STUDENT: lambda: _screen(timed, weights, 1, "student")[0],
             ALL: lambda: _screen(timed, weights, None)[0],
+            PAIR: lambda: _screen(timed, weights, None, "teacher", "student")[0],
             TORCH: loop,
         }
         seconds: dict[str, list[float]] = {way: [] for way in ways}
@@ -76,8 +80,12 @@ def main(
         with Image.open(next(timed.iterdir())) as first:
             size = first.size
     rate = {way: number / statistics.median(spent) for way, spent in seconds.items()}
-    ratios = {"all cores to one": rate[ALL] / rate[ONE], "to torch": rate[ALL] / rate[TORCH]}
-    hours = 1e6 / rate[ONE] / 3600
+    ratios = {
+        "all cores to one": rate[ALL] / rate[ONE],
+        "to torch": rate[ALL] / rate[TORCH],
+        "to torch, of the same networks": rate[PAIR] / rate[TORCH],
+    }
+    hours, alone = (1e6 / rate[way] / 3600 for way in (ONE, STUDENT))
     console = Console()
     table = Table("way", "images/s", "of each run", title=f"{number} images, start-up included")
     for way, spent in seconds.items():
@@ -103,6 +111,7 @@ def main(
             "ratios": {name: round(ratio, 2) for name, ratio in ratios.items()},
             "peak_megabytes_by_images": memory,
             "core_hours_of_a_million_images": round(hours, 1),
+            "core_hours_of_a_million_images_by_the_student": round(alone, 1),
         },
     )
     console.print(f"Written to {output}")
@@ -122,10 +131,11 @@ def _links(images: Path, folder: Path, number: int) -> Path:
     return folder
 
 
-def _screen(folder: Path, weights: Path, cores: int | None) -> tuple[float, int]:
+def _screen(folder: Path, weights: Path, cores: int | None, *models: str) -> tuple[float, int]:
     """Seconds of the whole command on so many cores, or all, and its peak of memory in bytes."""
     with tempfile.TemporaryDirectory() as name:
         arguments = ["screen", str(folder), "--weights", str(weights)]
+        arguments += [f"--model={key}" for key in models]
         start = time.perf_counter()
         process = subprocess.Popen(
             [sys.executable, "-m", "mel_demo", *arguments, "--output", f"{name}/scores.csv"],
