@@ -33,7 +33,7 @@ from mel_demo.ui.stubless import with_tools
 from mel_demo.ui.theme import HEAD, STYLES, theme
 from mel_demo.ui.uploads import forget, uploads
 
-_FORGET_SECONDS = 30
+_FORGET_SECONDS = 60
 
 
 def serve(screener: Screener, host: str | None = None, port: int | None = None) -> None:

@@ -69,7 +69,8 @@ def forget(folder: Path, seconds: float = SECONDS, most: int = MOST_BYTES) -> No
     found = []
     for entry in folder.iterdir():
         with suppress(OSError):  # it goes meanwhile
-            within = [path.lstat() for path in (entry, *entry.rglob("*"))]
+            below = (Path(at, name) for at, _, names in os.walk(entry) for name in names)
+            within = [path.lstat() for path in (entry, *below)]
             size = sum(stat.st_size for stat in within)
             found.append((max(stat.st_ctime for stat in within), size, entry))
     total = sum(size for _, size, _ in found)
