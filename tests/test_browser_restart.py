@@ -5,7 +5,7 @@ from PIL import Image
 
 from mel_demo.texts import Texts
 from tests.support.apart import write_weights_apart
-from tests.support.browsing import open_page, upload
+from tests.support.browsing import open_page, upload, wait_until_empty
 from tests.support.running import free_port, running_app
 
 pytestmark = pytest.mark.browser
@@ -34,7 +34,7 @@ def test_a_restart_is_said_and_leaves_no_old_verdict(chrome, weights, tmp_path, 
     with running_app(weights, tmp_path, port=port):
         for page in (idle, moved):
             page.wait_for_selector(f"{FORGOTTEN}:has-text('{t('forgotten')}')")
-            assert page.inner_text("#pictures") == ""
+            wait_until_empty(page, "#pictures")
             assert page.locator(".card:not(.empty)").count() == 0
             assert page.locator(LOST).count() == 0
         assert "sensitivity=0.8" in moved.url != before

@@ -6,7 +6,7 @@ import pytest
 
 from mel_demo.decision.operating_point import choose
 from mel_demo.texts import Texts
-from tests.support.browsing import HAND_OVER, serious, text, upload, visiting
+from tests.support.browsing import HAND_OVER, serious, text, upload, visiting, wait_until_empty
 
 pytestmark = pytest.mark.browser
 T = Texts()
@@ -147,5 +147,5 @@ def test_a_session_that_the_server_has_forgotten_shows_nothing_of_it(chrome, mea
         page.wait_for_selector("#report[disabled]")
         page.click(".hero.forgotten [data-another]")
         page.wait_for_selector(".hero.empty")
-        assert page.locator("#pictures figure").count() == 0
+        wait_until_empty(page, "#pictures")
         assert page.locator("#start").is_visible()

@@ -141,9 +141,10 @@ class Page:
     ) -> dict[str, Any]:
         """The maps of another diagnosis. Runs no model: all maps came with the verdict."""
         t, setting = Texts(language), controls.setting(self.manifest, *values, index=index)
+        parts = {"known": was_shown}
         if kept is None and was_shown:
-            return {"known": True, **self._forgotten(t, setting)}
-        return {"known": was_shown, **view.of_image(t, self.screener, kept or None, setting)}
+            return parts | self._forgotten(t, setting)
+        return parts | view.of_image(t, self.screener, kept or None, setting)
 
     def on_insist(self, kept: Kept, language: str, index: int, *values: Any) -> dict[str, Any]:
         """The answer on an image that was refused, because the person wants it."""
@@ -278,7 +279,7 @@ class Page:
         # What the server has forgotten meanwhile goes at once; and where a control was moved while
         # the models ran, it has the last word.
         part["taps"].back(**redraw)
-        part["taps"].back(**redraw_maps)
+        part["taps"].retry(**redraw_maps)
         late = {"fn": None, "inputs": [part["shown"], part["known"]], "js": scripts.LATE, **quiet}
         for control in settings:
             control.change(**redraw, trigger_mode="always_last").then(**late)

@@ -71,7 +71,7 @@ JUDGED = """(...settings) => {
 meanwhile, the answer is asked for again. Not where another image is on its way (page.js)."""
 
 LATE = """(shown, known) => {
-  if (shown && !known) document.dispatchEvent(new Event('mel-again'));
+  if (shown && !known) document.dispatchEvent(new Event('mel-late'));
 }"""
 """Whether there is an image, and whether there was one when the answer was asked for that has just
 come: it may have been slower than the models, and says nothing of the image."""
@@ -117,7 +117,11 @@ TAPS = """document.addEventListener('click', event => {
     trigger('apply');
   }
 });
-document.addEventListener('mel-again', () => trigger('back'));"""
+document.addEventListener('mel-again', () => trigger('back'));
+document.addEventListener('mel-late', () => {
+  trigger('back');
+  trigger('retry');
+});"""
 """Clicks inside HTML -> events: click with the ROC figure's own coordinates (0..1), select with a
 drawing's name, clear for another image, apply for another language. And back where the answer has
-to be asked for again (JUDGED, LATE, connection.js)."""
+to be asked for again (JUDGED, connection.js), retry where the maps have to be as well (LATE)."""

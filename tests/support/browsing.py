@@ -105,3 +105,8 @@ def visiting(
 def text(page: "Page", selector: str) -> str:
     """What an element says, in one line."""
     return " ".join(page.inner_text(selector).split())
+
+
+def wait_until_empty(page: "Page", selector: str) -> None:
+    """Until an element says nothing: Gradio's own timer leaves it a moment after the answer."""
+    page.wait_for_function("(at) => document.querySelector(at).innerText === ''", arg=selector)
